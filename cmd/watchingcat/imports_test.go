@@ -75,6 +75,8 @@ var may = map[string]struct {
 		"a backtest moves the evaluator of live rules"},
 	"evaluator/books": {[]string{"storage", "views", "evaluator/query", "evaluator/rules"},
 		"books make sources of rules, and evaluate none"},
+	"evaluator/export": {[]string{"storage", "views", "pipeline/kafka", "evaluator/query", "evaluator/rules"},
+		"samples leave through a topic, which keeps them until they are received"},
 	"evaluator/evaltest": {[]string{"storage", "views"}, "tests within each room of evaluator use it"},
 
 	"notify":      {[]string{"storage", "evaluator"}, "notify drains the outbox; it never looks at telemetry"},

@@ -185,7 +185,7 @@ func formatLE(bound, unit time.Duration) string {
 
 // MetadataOf describes the metric of the views that a series has by its name; false: the views have none.
 func MetadataOf(name string) (Metadata, bool) {
-	if !IsView(name) {
+	if !counters[name] {
 		return Metadata{}, false
 	}
 	for _, suffix := range []string{"", "_bucket", "_sum", "_count"} {

@@ -30,6 +30,8 @@ type Config struct {
 	Topics []Topic
 	// DeadLetter and ConfigTopic are the topics that WatchingCat writes, Group is the one whose offsets it commits.
 	DeadLetter, ConfigTopic, Group string
+	// Queues are topics that WatchingCat creates, writes and reads: that of remote write.
+	Queues []string
 	// Dimensions are the attributes that become labels.
 	Dimensions []string
 	// ReadyMaxLag is how far behind a partition may be.

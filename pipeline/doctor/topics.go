@@ -20,15 +20,19 @@ import (
 type use struct {
 	name, signal  string
 	reads, writes bool
+	queue         bool // what is written is read again and then not needed any more
 }
 
-// compacted says whether the topic has to be compacted; telemetry must not be.
-func (u use) compacted() bool { return u.reads && u.writes }
+// compacted says whether the topic has to be compacted; telemetry and queues must not be.
+func (u use) compacted() bool { return u.reads && u.writes && !u.queue }
 
 func (x *examination) uses() []use {
 	var list []use
 	for _, t := range x.Topics {
 		list = append(list, use{name: t.Name, signal: t.Signal, reads: true})
+	}
+	for _, name := range x.Queues {
+		list = append(list, use{name: name, reads: true, writes: true, queue: true})
 	}
 	return append(list, use{name: x.DeadLetter, writes: true}, use{name: x.ConfigTopic, reads: true, writes: true})
 }
@@ -101,6 +105,9 @@ func (x *examination) missing(a about, u use, err error) {
 		return
 	}
 	switch {
+	case u.queue:
+		a.found(Note, "topic_exists", "Create it with one partition if this client may not create topics.",
+			"WatchingCat creates it when it starts; it holds samples until the remote write receiver has them.", "does not exist")
 	case u.writes && !u.compacted():
 		a.found(Note, "topic_exists", "Create it if this client may not create topics.", "WatchingCat creates it when the first record cannot be decoded.", "does not exist")
 	case u.compacted():

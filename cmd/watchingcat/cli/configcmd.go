@@ -35,7 +35,7 @@ func configCommand() *cobra.Command {
 	}
 	checking := &cobra.Command{
 		Use: "check", Short: "Check the settings, the rule files and alertmanager.yml without starting", Args: noArgs,
-		Long: "Check the settings and the files that they name: the certificates of Kafka, the rule files, alertmanager.yml and the file of alertmanager_send_config. Nothing " +
+		Long: "Check the settings and the files that they name: the certificates of Kafka, the rule files, alertmanager.yml, the file of alertmanager_send_config and the selectors of remote_write_match. Nothing " +
 			"is started and no other process is contacted. Exit code 2 reports a mistake.",
 		Example: "  watchingcat config check --config watchingcat.yml",
 		RunE: func(c *cobra.Command, _ []string) error {

@@ -72,5 +72,8 @@ func doctored(c *config.Config) doctor.Config {
 			d.Topics = append(d.Topics, t)
 		}
 	}
+	if c.RemoteWriteURL != "" {
+		d.Queues = append(d.Queues, c.RemoteWriteTopic)
+	}
 	return d
 }

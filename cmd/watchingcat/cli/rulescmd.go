@@ -73,6 +73,9 @@ func checkFiles(c config.Config) error {
 	if _, err := app.Forward(&c); err != nil {
 		return err
 	}
+	if _, err := app.RemoteWrite(&c); err != nil {
+		return err
+	}
 	if c.AlertmanagerConfig == "" {
 		return nil
 	}

@@ -79,7 +79,7 @@ func (c *Config) check() error {
 		_, err := filepath.Match(g, "x")
 		bad(err == nil, "RULE_FILES", "%q is not a valid pattern", g)
 	}
-	errs = append(errs, c.checkListen(), c.checkAuth(), c.checkReceivers(), c.checkEmbedded())
+	errs = append(errs, c.checkListen(), c.checkAuth(), c.checkReceivers(), c.checkEmbedded(), c.checkExport())
 	if err := errors.Join(errs...); err != nil {
 		return Usage("%v", err)
 	}
@@ -94,12 +94,12 @@ func (c *Config) checkTopics(bad func(ok bool, name, format string, args ...any)
 	var known []named
 	for i, t := range []struct{ name, topic string }{{"KAFKA_TRACES_TOPIC", c.KafkaTracesTopic},
 		{"KAFKA_METRICS_TOPIC", c.KafkaMetricsTopic}, {"KAFKA_LOGS_TOPIC", c.KafkaLogsTopic},
-		{"KAFKA_DEAD_LETTER_TOPIC", c.KafkaDeadLetterTopic}, {"KAFKA_CONFIG_TOPIC", c.KafkaConfigTopic}} {
-		if t.topic == "" && t.name == "KAFKA_METRICS_TOPIC" {
-			continue // OTLP metrics are not read
+		{"KAFKA_DEAD_LETTER_TOPIC", c.KafkaDeadLetterTopic}, {"KAFKA_CONFIG_TOPIC", c.KafkaConfigTopic}, {"REMOTE_WRITE_TOPIC", c.RemoteWriteTopic}} {
+		if t.topic == "" && t.name == "KAFKA_METRICS_TOPIC" || t.name == "REMOTE_WRITE_TOPIC" && c.RemoteWriteURL == "" {
+			continue // OTLP metrics are not read, samples not sent
 		}
 		topics, err := kafka.ParseTopics(t.topic)
-		if i > 2 || topics.Empty() { // the last two are written
+		if i > 2 || topics.Empty() { // the others are written
 			topics, err = kafka.TopicsOf(t.topic), kafka.CheckTopic(t.topic)
 		}
 		bad(err == nil, t.name, "%v", err)

@@ -147,6 +147,17 @@ type Config struct {
 	GrafanaURL    string       `env:"GRAFANA_URL" yaml:"grafana_url" group:"stores" arg:"URL" help:"Grafana, for links"`
 	KibanaURL     string       `env:"KIBANA_URL" yaml:"kibana_url" group:"stores" arg:"URL" help:"Kibana, for links"`
 
+	RemoteWriteURL      string        `env:"REMOTE_WRITE_URL" yaml:"remote_write_url" group:"export" arg:"URL" help:"Prometheus remote write receiver of series of the views and of recording rules, as https://mimir.example.org/api/v1/push; empty: nothing is sent"`
+	RemoteWriteMatch    string        `env:"REMOTE_WRITE_MATCH" yaml:"remote_write_match" group:"export" arg:"selector,..." help:"PromQL selectors of the series to send, comma-separated"`
+	RemoteWriteInterval time.Duration `env:"REMOTE_WRITE_INTERVAL" yaml:"remote_write_interval" group:"export" help:"time between two samples of a series, a multiple of 10s"`
+	RemoteWriteLabels   []string      `env:"REMOTE_WRITE_LABELS" yaml:"remote_write_labels" group:"export" arg:"name=value,..." help:"labels added to every series that lacks them, comma-separated; give each installation that sends to one receiver its own"`
+	RemoteWriteQueue    ByteSize      `env:"REMOTE_WRITE_QUEUE" yaml:"remote_write_queue" group:"export" help:"most bytes of samples that wait in remote_write_topic while the receiver does not answer; beyond it the oldest samples are dropped"`
+	RemoteWriteTopic    string        `env:"REMOTE_WRITE_TOPIC" yaml:"remote_write_topic" group:"export" arg:"topic" help:"topic of one partition that holds samples until they are received"`
+	RemoteWriteBearer   kafka.Secret  `env:"REMOTE_WRITE_BEARER_TOKEN" yaml:"remote_write_bearer_token" group:"export" arg:"token" secret:"true" help:"bearer token for the receiver"`
+	RemoteWriteUsername string        `env:"REMOTE_WRITE_USERNAME" yaml:"remote_write_username" group:"export" arg:"name" help:"user name for the receiver (basic authentication)"`
+	RemoteWritePassword kafka.Secret  `env:"REMOTE_WRITE_PASSWORD" yaml:"remote_write_password" group:"export" arg:"password" secret:"true" help:"password of that user"`
+	RemoteWriteHeaders  kafka.Secret  `env:"REMOTE_WRITE_HEADERS" yaml:"remote_write_headers" group:"export" arg:"name=value,..." secret:"true" help:"further headers of requests to the receiver, comma-separated, as X-Scope-OrgID=tenant"`
+
 	LogLevel      string        `env:"LOG_LEVEL" yaml:"log_level" group:"process" arg:"level" help:"debug, info, warn or error"`
 	LogFormat     string        `env:"LOG_FORMAT" yaml:"log_format" group:"process" arg:"json|console" help:"format of log lines"`
 	ReadyMaxLag   time.Duration `env:"READY_MAX_LAG" yaml:"ready_max_lag" group:"process" help:"/readyz answers 503 while a partition is further behind than this"`
@@ -175,7 +186,9 @@ func Default() Config {
 		ReadyMaxLag: 30 * time.Second, Mode: "replicated", ElasticIndex: "logs-*", AuthJWKSIssuer: auth.Name, AuthJWKSAudience: auth.Name,
 		OIDCScopes: []string{"openid", "profile", "email"}, OIDCRoleClaim: "role", OIDCDefaultRole: "viewer",
 		AuthTokenLife: 24 * time.Hour, RateLimit: 5000,
-		OTLPStrategy: samples.Strategies()[0],
+		OTLPStrategy:        samples.Strategies()[0],
+		RemoteWriteMatch:    `{__name__=~"traces_span_metrics_.+|traces_service_graph_.+_(total|bucket|sum|count)|.+:.+"}`,
+		RemoteWriteInterval: 30 * time.Second, RemoteWriteQueue: 256 << 20, RemoteWriteTopic: "watchingcat_remote_write",
 		EmbeddedAddr: "127.0.0.1:9092", EmbeddedKeep: retention{24 * time.Hour, 8 << 30},
 		LogLevel: "info", LogFormat: "json", MinFreeDiskBytes: 512 << 20,
 	}
@@ -299,15 +312,20 @@ func suggest(name string, known map[string]Setting) string {
 
 // AlertLabels are those of Prometheus' external_labels.
 func (c *Config) AlertLabels() (labels.Labels, error) {
+	return namedValues(c.ExternalLabels, "alerts set this label themselves", labels.AlertName)
+}
+
+// namedValues reads labels, none of which may be reserved, for a reason.
+func namedValues(list []string, reason, reserved string) (labels.Labels, error) {
 	out := map[string]string{}
-	for _, text := range c.ExternalLabels {
+	for _, text := range list {
 		name, value, ok := strings.Cut(strings.TrimSpace(text), "=")
 		_, twice := out[name]
 		switch {
 		case !ok || !model.UTF8Validation.IsValidLabelName(name):
 			return labels.EmptyLabels(), fmt.Errorf("%q is not name=value", text)
-		case name == model.MetricNameLabel || name == labels.AlertName || name == "":
-			return labels.EmptyLabels(), fmt.Errorf("%q: alerts set this label themselves", name)
+		case name == model.MetricNameLabel || name == reserved || name == "":
+			return labels.EmptyLabels(), fmt.Errorf("%q: %s", name, reason)
 		case twice:
 			return labels.EmptyLabels(), fmt.Errorf("%q is given twice", name)
 		case !utf8.ValidString(value):

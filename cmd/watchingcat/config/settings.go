@@ -25,6 +25,7 @@ var Groups = []struct{ Key, title string }{
 	{"alerts", "Rules and alerts"},
 	{"replicas", "Replicas"},
 	{"stores", "Raw stores and links"},
+	{"export", "Remote write"},
 	{"process", "Logs, readiness, shutdown, profiles"},
 	{"client", "Commands that call a running server"},
 }

@@ -1,0 +1,39 @@
+package app
+
+import (
+	"net/url"
+
+	"github.com/gaurav/watchingcat/cmd/watchingcat/config"
+	"github.com/gaurav/watchingcat/evaluator/export"
+)
+
+// RemoteWrite is what is sent by remote write, as the settings say; nil: nothing.
+func RemoteWrite(c *config.Config) (*export.Config, error) {
+	if c.RemoteWriteURL == "" {
+		return nil, nil
+	}
+	wrong := func(name string, err error) error {
+		return config.Usage("%sREMOTE_WRITE_%s: %v", config.EnvPrefix, name, err)
+	}
+	x := &export.Config{Topic: c.RemoteWriteTopic, Group: c.KafkaGroup + "-remote-write", Interval: c.RemoteWriteInterval,
+		Delay: export.DelayFor(c.PairingWindow), QueueBytes: int64(c.RemoteWriteQueue)}
+	u, err := url.Parse(c.RemoteWriteURL)
+	if err != nil {
+		return nil, wrong("URL", err)
+	}
+	x.Receiver = &export.Receiver{URL: u, Username: c.RemoteWriteUsername, Password: string(c.RemoteWritePassword),
+		Bearer: string(c.RemoteWriteBearer)}
+	if x.Receiver.Headers, err = c.WriteHeaders(); err != nil {
+		return nil, wrong("HEADERS", err)
+	}
+	if x.Receiver.Transport, err = c.Transport(); err != nil {
+		return nil, err
+	}
+	if x.Match, err = export.ParseMatch(c.RemoteWriteMatch); err != nil {
+		return nil, wrong("MATCH", err)
+	}
+	if x.Labels, err = c.SeriesLabels(); err != nil {
+		return nil, wrong("LABELS", err)
+	}
+	return x, nil
+}
