@@ -70,6 +70,7 @@ type Config struct {
 	Pipeline   status.Pipeline
 	History    *progress.History        // nil: no course of the pipeline is kept
 	Replays    status.Replayer          // nil: there are none
+	Backups    status.Backuper          // nil: none can be made
 	Topics     alerting.TopicBacktester // nil: rules cannot be evaluated over topics
 	Alerts     alerting.Evaluator
 	// Rules and SLOs are those that users make; nil: they cannot.
@@ -178,6 +179,7 @@ type resources struct {
 	*alerting.Backtests
 	*status.Status
 	*status.Replays
+	*status.Backups
 }
 
 var _ rest.StrictServerInterface = resources{}
@@ -192,6 +194,9 @@ func New(c Config) (*Server, error) {
 	}
 	if c.Replays == nil {
 		c.Replays = status.None
+	}
+	if c.Backups == nil {
+		c.Backups = status.NoBackups
 	}
 	if c.Registry == nil {
 		c.Registry = prometheus.NewRegistry()
@@ -263,6 +268,7 @@ func (s *Server) resources() resources {
 		Status: &status.Status{Moments: s.Moments, Reading: c.Pipeline, History: c.History, Replays: c.Replays, Samples: c.Metrics, States: c.Stores.States,
 			Links: c.Links, Kafka: c.Kafka, Installation: c.Installation, ExternalURL: c.ExternalURL, Version: c.Version},
 		Replays: &status.Replays{Replays: c.Replays, Audit: audit.Audit},
+		Backups: &status.Backups{Backups: c.Backups, Audit: audit.Audit},
 	}
 }
 

@@ -165,7 +165,7 @@ func newBench(t testing.TB, change ...func(*Config)) *bench {
 		Incidents: b.incidents})
 	require.NoError(t, err)
 	b.made = &fakeObjects{b: b, kv: kv}
-	c := Config{Views: b.script.Set, Pipeline: b.pipe, Replays: &fakeReplays{}, Alerts: b.alerts, Queryable: b.alerts.Queryable(),
+	c := Config{Views: b.script.Set, Pipeline: b.pipe, Replays: &fakeReplays{}, Backups: &fakeBackups{}, Alerts: b.alerts, Queryable: b.alerts.Queryable(),
 		Engine: engine, Registry: b.reg, Rules: &books.RuleBook{KV: kv, Objects: b.made}, SLOs: &books.SLOBook{KV: kv, Objects: b.made}, Dashboards: &books.DashboardBook{KV: kv, Objects: b.made}, SavedViews: &books.ViewBook{KV: kv, Objects: b.made},
 		Incidents: b.incidents, Notes: &incident.NoteBook{KV: kv, Objects: b.made}, Store: kv, Now: func() time.Time { return b.now }, Logger: zerolog.New(zerolog.NewTestWriter(t)).Level(zerolog.ErrorLevel),
 		Version: "1.2.3",

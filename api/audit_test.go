@@ -94,6 +94,8 @@ var changes = []struct{ operation, request, entry string }{
 	{"pauseReplay", `POST /api/v1/replays/1/pause`, "pause replay 1"},
 	{"resumeReplay", `POST /api/v1/replays/1/resume`, "resume replay 1"},
 	{"cancelReplay", `DELETE /api/v1/replays/1`, "cancel replay 1"},
+	{"startBackup", `POST /api/v1/backups {"location":"/backups"}`, "start backup 1"},
+	{"cancelBackup", `DELETE /api/v1/backups/1`, "cancel backup 1"},
 	{"testReceiver", `POST /api/v1/receivers/night/test`, "test receiver night"},
 	{"startTopicBacktest", "POST /api/v1/alerts/backtests " + topicBody, "start backtest 1"},
 	{"cancelTopicBacktest", `DELETE /api/v1/alerts/backtests/1`, "cancel backtest 1"},

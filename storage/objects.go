@@ -41,6 +41,7 @@ const (
 
 	// These are in the audit trail alone: their objects have no value.
 	KindReplay   = "replay"
+	KindBackup   = "backup"
 	KindReceiver = "receiver"
 	KindSilence  = "silence"
 	KindBacktest = "backtest"

@@ -154,6 +154,30 @@ func (e BacktestTransitionTo) Valid() bool {
 	}
 }
 
+// Defines values for BackupState.
+const (
+	BackupStateCanceled BackupState = "canceled"
+	BackupStateComplete BackupState = "complete"
+	BackupStateFailed   BackupState = "failed"
+	BackupStateRunning  BackupState = "running"
+)
+
+// Valid indicates whether the value is a known member of the BackupState enum.
+func (e BackupState) Valid() bool {
+	switch e {
+	case BackupStateCanceled:
+		return true
+	case BackupStateComplete:
+		return true
+	case BackupStateFailed:
+		return true
+	case BackupStateRunning:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for Change.
 const (
 	ChangeBetter Change = "better"
@@ -1142,6 +1166,7 @@ func (e ListActiveAlertsParamsState) Valid() bool {
 const (
 	ListAuditParamsKindAlert      ListAuditParamsKind = "alert"
 	ListAuditParamsKindBacktest   ListAuditParamsKind = "backtest"
+	ListAuditParamsKindBackup     ListAuditParamsKind = "backup"
 	ListAuditParamsKindLogin      ListAuditParamsKind = "login"
 	ListAuditParamsKindReceiver   ListAuditParamsKind = "receiver"
 	ListAuditParamsKindReplay     ListAuditParamsKind = "replay"
@@ -1159,6 +1184,8 @@ func (e ListAuditParamsKind) Valid() bool {
 	case ListAuditParamsKindAlert:
 		return true
 	case ListAuditParamsKindBacktest:
+		return true
+	case ListAuditParamsKindBackup:
 		return true
 	case ListAuditParamsKindLogin:
 		return true
@@ -1689,6 +1716,58 @@ type BacktestVariantAnswer struct {
 	Notifications int             `json:"notifications"`
 	Summary       BacktestSummary `json:"summary"`
 	Threshold     *float64        `json:"threshold"`
+}
+
+// Backup defines model for Backup.
+type Backup struct {
+	// Bytes Bytes written.
+	Bytes int64 `json:"bytes"`
+
+	// Error Why it failed, or why older backups were not deleted.
+	Error    *string    `json:"error"`
+	Finished *time.Time `json:"finished"`
+	Id       string     `json:"id"`
+	Location string     `json:"location"`
+
+	// Positions Next record of each partition that a restored process reads; null until the backup is complete.
+	Positions *[]BackupPosition `json:"positions"`
+
+	// Scheduled Whether WATCHINGCAT_BACKUP_INTERVAL started it.
+	Scheduled bool `json:"scheduled"`
+
+	// Started The state is as of this time.
+	Started time.Time   `json:"started"`
+	State   BackupState `json:"state"`
+}
+
+// BackupState defines model for Backup.State.
+type BackupState string
+
+// BackupList defines model for BackupList.
+type BackupList struct {
+	Backups []Backup `json:"backups"`
+
+	// IntervalS Configured seconds between two backups; null if none are scheduled.
+	IntervalS *float64 `json:"interval_s"`
+
+	// Location Configured location (WATCHINGCAT_BACKUP_URL).
+	Location *string `json:"location"`
+}
+
+// BackupPosition defines model for BackupPosition.
+type BackupPosition struct {
+	Offset    int64  `json:"offset"`
+	Partition int32  `json:"partition"`
+	Topic     string `json:"topic"`
+}
+
+// BackupRequest defines model for BackupRequest.
+type BackupRequest struct {
+	// Keep Complete backups that stay at the location, this one included; older ones are deleted. 0 keeps all. Default: WATCHINGCAT_BACKUP_KEEP at the configured location, otherwise 0.
+	Keep *int64 `json:"keep,omitempty"`
+
+	// Location An absolute path of a folder, or `s3://bucket/prefix` with the optional parameters endpoint, region and path_style. Default: WATCHINGCAT_BACKUP_URL.
+	Location *string `json:"location,omitempty"`
 }
 
 // BaselineBucket Number of calls that took longer than `from_ms` and at most `to_ms`.
@@ -2658,7 +2737,7 @@ type LoggedOut struct {
 type Login struct {
 	ExpiresAt time.Time `json:"expires_at"`
 
-	// Role viewer: read. editor: also change rules, objectives, silences and replays. admin: also manage users and tokens.
+	// Role viewer: read. editor: also change rules, objectives, silences and replays. admin: also manage users, tokens and backups.
 	Role  Role   `json:"role"`
 	Token string `json:"token"`
 }
@@ -3271,7 +3350,7 @@ type ReplayRequest struct {
 	Views *[]string `json:"views,omitempty"`
 }
 
-// Role viewer: read. editor: also change rules, objectives, silences and replays. admin: also manage users and tokens.
+// Role viewer: read. editor: also change rules, objectives, silences and replays. admin: also manage users, tokens and backups.
 type Role string
 
 // Rule defines model for Rule.
@@ -3896,7 +3975,7 @@ type Token struct {
 	LastUsedAt *time.Time `json:"last_used_at,omitempty"`
 	Name       string     `json:"name"`
 
-	// Role viewer: read. editor: also change rules, objectives, silences and replays. admin: also manage users and tokens.
+	// Role viewer: read. editor: also change rules, objectives, silences and replays. admin: also manage users, tokens and backups.
 	Role Role `json:"role"`
 }
 
@@ -3905,7 +3984,7 @@ type TokenInput struct {
 	ExpiresAt *time.Time `json:"expires_at,omitempty"`
 	Name      string     `json:"name"`
 
-	// Role viewer: read. editor: also change rules, objectives, silences and replays. admin: also manage users and tokens.
+	// Role viewer: read. editor: also change rules, objectives, silences and replays. admin: also manage users, tokens and backups.
 	Role Role `json:"role"`
 }
 
@@ -4118,7 +4197,7 @@ type User struct {
 	CreatedAt time.Time `json:"created_at"`
 	Name      string    `json:"name"`
 
-	// Role viewer: read. editor: also change rules, objectives, silences and replays. admin: also manage users and tokens.
+	// Role viewer: read. editor: also change rules, objectives, silences and replays. admin: also manage users, tokens and backups.
 	Role Role `json:"role"`
 }
 
@@ -4127,7 +4206,7 @@ type UserChange struct {
 	// Password New password. Default: unchanged.
 	Password *string `json:"password,omitempty"`
 
-	// Role viewer: read. editor: also change rules, objectives, silences and replays. admin: also manage users and tokens.
+	// Role viewer: read. editor: also change rules, objectives, silences and replays. admin: also manage users, tokens and backups.
 	Role Role `json:"role"`
 }
 
@@ -4136,7 +4215,7 @@ type UserInput struct {
 	Name     string `json:"name"`
 	Password string `json:"password"`
 
-	// Role viewer: read. editor: also change rules, objectives, silences and replays. admin: also manage users and tokens.
+	// Role viewer: read. editor: also change rules, objectives, silences and replays. admin: also manage users, tokens and backups.
 	Role Role `json:"role"`
 }
 
@@ -5193,6 +5272,9 @@ type LoginUserJSONRequestBody = LoginInput
 // ChangePasswordJSONRequestBody defines body for ChangePassword for application/json ContentType.
 type ChangePasswordJSONRequestBody = PasswordInput
 
+// StartBackupJSONRequestBody defines body for StartBackup for application/json ContentType.
+type StartBackupJSONRequestBody = BackupRequest
+
 // CreateDashboardJSONRequestBody defines body for CreateDashboard for application/json ContentType.
 type CreateDashboardJSONRequestBody = DashboardInput
 
@@ -5312,6 +5394,18 @@ type ServerInterface interface {
 	// TestBackend Send one small request to a raw store.
 	// (POST /api/v1/backends/{name}/test)
 	TestBackend(w http.ResponseWriter, r *http.Request, name string)
+	// ListBackups Backups of this process, the newest first, and the configured location.
+	// (GET /api/v1/backups)
+	ListBackups(w http.ResponseWriter, r *http.Request)
+	// StartBackup Back up the state while the process runs.
+	// (POST /api/v1/backups)
+	StartBackup(w http.ResponseWriter, r *http.Request)
+	// CancelBackup Cancel a running backup and delete its files. A finished backup is not changed.
+	// (DELETE /api/v1/backups/{id})
+	CancelBackup(w http.ResponseWriter, r *http.Request, id string)
+	// GetBackup State of a backup of this process.
+	// (GET /api/v1/backups/{id})
+	GetBackup(w http.ResponseWriter, r *http.Request, id string)
 	// GetConfig Configuration of this installation for the page.
 	// (GET /api/v1/config)
 	GetConfig(w http.ResponseWriter, r *http.Request)
@@ -5690,6 +5784,30 @@ func (_ Unimplemented) RefreshLogin(w http.ResponseWriter, r *http.Request) {
 // TestBackend Send one small request to a raw store.
 // (POST /api/v1/backends/{name}/test)
 func (_ Unimplemented) TestBackend(w http.ResponseWriter, r *http.Request, name string) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
+// ListBackups Backups of this process, the newest first, and the configured location.
+// (GET /api/v1/backups)
+func (_ Unimplemented) ListBackups(w http.ResponseWriter, r *http.Request) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
+// StartBackup Back up the state while the process runs.
+// (POST /api/v1/backups)
+func (_ Unimplemented) StartBackup(w http.ResponseWriter, r *http.Request) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
+// CancelBackup Cancel a running backup and delete its files. A finished backup is not changed.
+// (DELETE /api/v1/backups/{id})
+func (_ Unimplemented) CancelBackup(w http.ResponseWriter, r *http.Request, id string) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
+// GetBackup State of a backup of this process.
+// (GET /api/v1/backups/{id})
+func (_ Unimplemented) GetBackup(w http.ResponseWriter, r *http.Request, id string) {
 	w.WriteHeader(http.StatusNotImplemented)
 }
 
@@ -6913,6 +7031,86 @@ func (siw *ServerInterfaceWrapper) TestBackend(w http.ResponseWriter, r *http.Re
 
 	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		siw.Handler.TestBackend(w, r, name)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// ListBackups operation middleware
+func (siw *ServerInterfaceWrapper) ListBackups(w http.ResponseWriter, r *http.Request) {
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.ListBackups(w, r)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// StartBackup operation middleware
+func (siw *ServerInterfaceWrapper) StartBackup(w http.ResponseWriter, r *http.Request) {
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.StartBackup(w, r)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// CancelBackup operation middleware
+func (siw *ServerInterfaceWrapper) CancelBackup(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "id" -------------
+	var id string
+
+	err = runtime.BindStyledParameterWithOptions("simple", "id", chi.URLParam(r, "id"), &id, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: r.URL.RawPath == ""})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "id", Err: err})
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.CancelBackup(w, r, id)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// GetBackup operation middleware
+func (siw *ServerInterfaceWrapper) GetBackup(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "id" -------------
+	var id string
+
+	err = runtime.BindStyledParameterWithOptions("simple", "id", chi.URLParam(r, "id"), &id, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: r.URL.RawPath == ""})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "id", Err: err})
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.GetBackup(w, r, id)
 	}))
 
 	for _, middleware := range siw.HandlerMiddlewares {
@@ -12097,6 +12295,18 @@ func HandlerWithOptions(si ServerInterface, options ChiServerOptions) http.Handl
 		r.Post(options.BaseURL+"/api/v1/replays/{id}/resume", wrapper.ResumeReplay)
 	})
 	r.Group(func(r chi.Router) {
+		r.Get(options.BaseURL+"/api/v1/backups", wrapper.ListBackups)
+	})
+	r.Group(func(r chi.Router) {
+		r.Post(options.BaseURL+"/api/v1/backups", wrapper.StartBackup)
+	})
+	r.Group(func(r chi.Router) {
+		r.Delete(options.BaseURL+"/api/v1/backups/{id}", wrapper.CancelBackup)
+	})
+	r.Group(func(r chi.Router) {
+		r.Get(options.BaseURL+"/api/v1/backups/{id}", wrapper.GetBackup)
+	})
+	r.Group(func(r chi.Router) {
 		r.Get(options.BaseURL+"/api/v1/config", wrapper.GetConfig)
 	})
 	r.Group(func(r chi.Router) {
@@ -13130,6 +13340,155 @@ type TestBackenddefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response TestBackenddefaultApplicationProblemPlusJSONResponse) VisitTestBackendResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListBackupsRequestObject struct {
+}
+
+type ListBackupsResponseObject interface {
+	VisitListBackupsResponse(w http.ResponseWriter) error
+}
+
+type ListBackups200JSONResponse BackupList
+
+func (response ListBackups200JSONResponse) VisitListBackupsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListBackupsdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response ListBackupsdefaultApplicationProblemPlusJSONResponse) VisitListBackupsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type StartBackupRequestObject struct {
+	Body *StartBackupJSONRequestBody
+}
+
+type StartBackupResponseObject interface {
+	VisitStartBackupResponse(w http.ResponseWriter) error
+}
+
+type StartBackup202JSONResponse Backup
+
+func (response StartBackup202JSONResponse) VisitStartBackupResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(202)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type StartBackupdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response StartBackupdefaultApplicationProblemPlusJSONResponse) VisitStartBackupResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CancelBackupRequestObject struct {
+	Id string `json:"id"`
+}
+
+type CancelBackupResponseObject interface {
+	VisitCancelBackupResponse(w http.ResponseWriter) error
+}
+
+type CancelBackup204Response struct {
+}
+
+func (response CancelBackup204Response) VisitCancelBackupResponse(w http.ResponseWriter) error {
+	w.WriteHeader(204)
+	return nil
+}
+
+type CancelBackupdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response CancelBackupdefaultApplicationProblemPlusJSONResponse) VisitCancelBackupResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetBackupRequestObject struct {
+	Id string `json:"id"`
+}
+
+type GetBackupResponseObject interface {
+	VisitGetBackupResponse(w http.ResponseWriter) error
+}
+
+type GetBackup200JSONResponse Backup
+
+func (response GetBackup200JSONResponse) VisitGetBackupResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetBackupdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response GetBackupdefaultApplicationProblemPlusJSONResponse) VisitGetBackupResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
@@ -16266,6 +16625,18 @@ type StrictServerInterface interface {
 	// TestBackend Send one small request to a raw store.
 	// (POST /api/v1/backends/{name}/test)
 	TestBackend(ctx context.Context, request TestBackendRequestObject) (TestBackendResponseObject, error)
+	// ListBackups Backups of this process, the newest first, and the configured location.
+	// (GET /api/v1/backups)
+	ListBackups(ctx context.Context, request ListBackupsRequestObject) (ListBackupsResponseObject, error)
+	// StartBackup Back up the state while the process runs.
+	// (POST /api/v1/backups)
+	StartBackup(ctx context.Context, request StartBackupRequestObject) (StartBackupResponseObject, error)
+	// CancelBackup Cancel a running backup and delete its files. A finished backup is not changed.
+	// (DELETE /api/v1/backups/{id})
+	CancelBackup(ctx context.Context, request CancelBackupRequestObject) (CancelBackupResponseObject, error)
+	// GetBackup State of a backup of this process.
+	// (GET /api/v1/backups/{id})
+	GetBackup(ctx context.Context, request GetBackupRequestObject) (GetBackupResponseObject, error)
 	// GetConfig Configuration of this installation for the page.
 	// (GET /api/v1/config)
 	GetConfig(ctx context.Context, request GetConfigRequestObject) (GetConfigResponseObject, error)
@@ -17189,6 +17560,116 @@ func (sh *strictHandler) TestBackend(w http.ResponseWriter, r *http.Request, nam
 		sh.options.ResponseErrorHandlerFunc(w, r, err)
 	} else if validResponse, ok := response.(TestBackendResponseObject); ok {
 		if err := validResponse.VisitTestBackendResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// ListBackups operation middleware
+func (sh *strictHandler) ListBackups(w http.ResponseWriter, r *http.Request) {
+	var request ListBackupsRequestObject
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.ListBackups(ctx, request.(ListBackupsRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListBackups")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(ListBackupsResponseObject); ok {
+		if err := validResponse.VisitListBackupsResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// StartBackup operation middleware
+func (sh *strictHandler) StartBackup(w http.ResponseWriter, r *http.Request) {
+	var request StartBackupRequestObject
+
+	var body StartBackupJSONRequestBody
+	if err := runtime.BindJSONBody(r, &body); err != nil {
+		if !errors.Is(err, io.EOF) {
+			sh.options.RequestErrorHandlerFunc(w, r, fmt.Errorf("can't decode JSON body: %w", err))
+			return
+		}
+	} else {
+		request.Body = &body
+	}
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.StartBackup(ctx, request.(StartBackupRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "StartBackup")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(StartBackupResponseObject); ok {
+		if err := validResponse.VisitStartBackupResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// CancelBackup operation middleware
+func (sh *strictHandler) CancelBackup(w http.ResponseWriter, r *http.Request, id string) {
+	var request CancelBackupRequestObject
+
+	request.Id = id
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.CancelBackup(ctx, request.(CancelBackupRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "CancelBackup")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(CancelBackupResponseObject); ok {
+		if err := validResponse.VisitCancelBackupResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// GetBackup operation middleware
+func (sh *strictHandler) GetBackup(w http.ResponseWriter, r *http.Request, id string) {
+	var request GetBackupRequestObject
+
+	request.Id = id
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.GetBackup(ctx, request.(GetBackupRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "GetBackup")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(GetBackupResponseObject); ok {
+		if err := validResponse.VisitGetBackupResponse(w); err != nil {
 			sh.options.ResponseErrorHandlerFunc(w, r, err)
 		}
 	} else if response != nil {

@@ -108,9 +108,11 @@ var may = map[string]struct {
 		"only cmd wires everything"},
 
 	"cmd/watchingcat/cli": {[]string{"storage", "views", "pipeline", "evaluator", "notify", "api", "cmd/watchingcat/app",
-		"cmd/watchingcat/config", "cmd/watchingcat/shop", "cmd/watchingcat/freeport"}, "the command line is the top"},
-	"cmd/watchingcat/app": {[]string{"storage", "views", "pipeline", "evaluator", "notify", "api", "cmd/watchingcat/config"},
+		"cmd/watchingcat/backups", "cmd/watchingcat/config", "cmd/watchingcat/shop", "cmd/watchingcat/freeport"}, "the command line is the top"},
+	"cmd/watchingcat/app": {[]string{"storage", "views", "pipeline", "evaluator", "notify", "api", "cmd/watchingcat/backups", "cmd/watchingcat/config"},
 		"the process knows no command"},
+	"cmd/watchingcat/backups": {[]string{"storage", "views", "pipeline/source", "cmd/watchingcat/config"},
+		"what a backup holds is known with and without a process that serves"},
 	"cmd/watchingcat/config":   {[]string{"views", "pipeline/kafka", "pipeline/encoding", "api"}, "settings are read before there is anything that they are for"},
 	"cmd/watchingcat/shop":     {nil, "the shop only makes telemetry"},
 	"cmd/watchingcat/freeport": {nil, "the demo and servers in tests take their ports here"},

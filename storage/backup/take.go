@@ -29,6 +29,8 @@ type Source struct {
 
 // Options are settings of Take.
 type Options struct {
+	// ID is the name of the backup ("": a new one).
+	ID string
 	// BytesPerSecond bounds how fast it writes (0: no bound).
 	BytesPerSecond int64
 	// Keep is how many complete backups the store keeps, the new one included (0: all).
@@ -69,7 +71,7 @@ func takeOnce(ctx context.Context, st Store, src Source, o Options) (_ *Manifest
 		return nil, err
 	}
 	defer frozen.Release()
-	m := &Manifest{Format: Format, ID: newID(began), Program: src.Program, Host: src.Host, Started: began,
+	m := &Manifest{Format: Format, ID: cmp.Or(o.ID, newID(began)), Program: src.Program, Host: src.Host, Started: began,
 		SamplesRetention: int64(cmp.Or(src.Samples.Options.Retention, samples.DefaultRetention).Seconds())}
 	if m.Contents, err = src.Describe(frozen); err != nil {
 		return nil, err

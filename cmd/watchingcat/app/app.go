@@ -21,6 +21,7 @@ import (
 	"github.com/gaurav/watchingcat/api"
 	"github.com/gaurav/watchingcat/api/auth"
 	"github.com/gaurav/watchingcat/api/status"
+	"github.com/gaurav/watchingcat/cmd/watchingcat/backups"
 	"github.com/gaurav/watchingcat/cmd/watchingcat/config"
 	"github.com/gaurav/watchingcat/evaluator/books"
 	"github.com/gaurav/watchingcat/evaluator/export"
@@ -36,7 +37,9 @@ import (
 	"github.com/gaurav/watchingcat/pipeline/replay"
 	"github.com/gaurav/watchingcat/pipeline/source"
 	"github.com/gaurav/watchingcat/storage"
+	"github.com/gaurav/watchingcat/storage/backup"
 	"github.com/gaurav/watchingcat/storage/raw"
+	"github.com/gaurav/watchingcat/storage/samples"
 	"github.com/gaurav/watchingcat/views"
 	"github.com/gaurav/watchingcat/views/live"
 	"github.com/gaurav/watchingcat/views/model"
@@ -57,6 +60,8 @@ type App struct {
 	own     telemetry
 	clients *kafka.ClientMetrics
 	db      *storage.DB
+	folders *samples.Folders // of metric samples
+	backups *backup.Runner
 	gens    *replay.Generations
 	live    *live.Live // what everybody reads
 	dead    *ingest.DeadLetter
@@ -216,6 +221,7 @@ func (a *App) openPipeline(context.Context) (err error) {
 	}
 	a.live = a.gens.Live()
 	a.reloads = newReloads(a.reg, a.start)
+	a.backups = backups.Runner(&a.cfg, backups.Source(a.db, a.folders, Version()), a.reg, a.log)
 	a.reg.MustRegister(a.db, &statusCollector{a}, ingest.MetricCollector{Counters: a.live.Metrics().Counters})
 	return nil
 }
@@ -372,7 +378,7 @@ func (a *App) Run(ctx context.Context) error {
 		run.phase(a.exporter.Run)
 	}
 	pages := func(ctx context.Context) error { return pageOut(ctx, a.cfg.DataDir, a.memory().mapped()) }
-	run.phase(a.gens.Run, a.upkeep, a.record, pages, func(ctx context.Context) error {
+	run.phase(a.gens.Run, a.upkeep, a.record, pages, a.backups.Run, func(ctx context.Context) error {
 		a.group.Run(ctx, 5*time.Second, a.committed)
 		return nil
 	})
@@ -406,15 +412,6 @@ func (a *App) upkeep(ctx context.Context) error {
 			}
 		}
 	}
-}
-
-// committed is the positions that views hold, for lag tools.
-func (a *App) committed() []storage.Position {
-	var list []storage.Position
-	for _, p := range append(a.live.Progress(), a.live.Metrics().Progress()...) {
-		list = append(list, storage.Position{Topic: p.Topic, Partition: p.Partition, Offset: p.Position, LeaderEpoch: -1})
-	}
-	return list
 }
 
 // Close frees what Open opened; after Run it is called too.

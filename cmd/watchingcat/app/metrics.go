@@ -14,9 +14,10 @@ import (
 // each other, and a folder of samples for each version.
 func (a *App) metricsTopic() replay.MetricsTopic {
 	retention := time.Duration(a.cfg.RetMetrics)
-	folders := samples.Folders{DataDir: a.cfg.DataDir, Options: samples.Options{
+	folders := &samples.Folders{DataDir: a.cfg.DataDir, Options: samples.Options{
 		Retention: retention, MaxSeries: a.cfg.LimitSeries, MinFreeBytes: a.cfg.MinFreeDiskBytes,
 	}}
+	a.folders = folders
 	if a.slog != nil {
 		folders.Options.Logger = a.slog.With("component", "tsdb")
 	}

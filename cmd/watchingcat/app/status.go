@@ -9,6 +9,7 @@ import (
 
 	"github.com/gaurav/watchingcat/pipeline/progress"
 	"github.com/gaurav/watchingcat/pipeline/replay"
+	"github.com/gaurav/watchingcat/storage"
 )
 
 // readiness says whether the views have caught up, and whether what they hold can be stored.
@@ -40,6 +41,15 @@ func (a *App) record(ctx context.Context) error {
 		case <-t.C:
 		}
 	}
+}
+
+// committed is the positions that views hold, for lag tools.
+func (a *App) committed() []storage.Position {
+	var list []storage.Position
+	for _, p := range append(a.live.Progress(), a.live.Metrics().Progress()...) {
+		list = append(list, storage.Position{Topic: p.Topic, Partition: p.Partition, Offset: p.Position, LeaderEpoch: -1})
+	}
+	return list
 }
 
 // statusCollector shows partitions and counters as metrics.

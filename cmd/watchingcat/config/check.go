@@ -79,11 +79,21 @@ func (c *Config) check() error {
 		_, err := filepath.Match(g, "x")
 		bad(err == nil, "RULE_FILES", "%q is not a valid pattern", g)
 	}
+	c.checkBackups(bad)
 	errs = append(errs, c.checkListen(), c.checkAuth(), c.checkReceivers(), c.checkEmbedded(), c.checkExport())
 	if err := errors.Join(errs...); err != nil {
 		return Usage("%v", err)
 	}
 	return nil
+}
+
+func (c *Config) checkBackups(bad func(ok bool, name, format string, args ...any)) {
+	bad(!strings.Contains(c.BackupURL, "://") || strings.HasPrefix(c.BackupURL, "s3://"), "BACKUP_URL",
+		"%q is neither a folder nor a URL s3://bucket/prefix", c.BackupURL)
+	bad(c.BackupInterval == 0 || c.BackupInterval >= time.Minute, "BACKUP_INTERVAL", "%v is less than a minute", c.BackupInterval)
+	bad(c.BackupInterval == 0 || c.BackupURL != "", "BACKUP_INTERVAL", "is set and BACKUP_URL is not: set where backups go")
+	bad(c.BackupKeep >= 0, "BACKUP_KEEP", "%d is negative", c.BackupKeep)
+	bad(c.BackupRate >= 0, "BACKUP_RATE", "%v is negative", c.BackupRate)
 }
 
 func (c *Config) checkTopics(bad func(ok bool, name, format string, args ...any)) {

@@ -108,6 +108,11 @@ type Config struct {
 	CommitInterval   time.Duration `env:"COMMIT_INTERVAL" yaml:"commit_interval" group:"storage" help:"time between checkpoints, 10ms to 10s"`
 	MinFreeDiskBytes uint64        `env:"MIN_FREE_DISK_BYTES" yaml:"min_free_disk_bytes" group:"storage" arg:"bytes" help:"reading from Kafka pauses while less disk space than this is free"`
 
+	BackupURL      string        `env:"BACKUP_URL" yaml:"backup_url" group:"backups" arg:"location" help:"where backups go: a folder outside of data_dir, or s3://bucket/prefix with the optional parameters endpoint, region and path_style, as s3://bucket/prefix?endpoint=https://minio:9000. {hostname} stands for the name of the machine. Credentials come from AWS' default chain (AWS_ACCESS_KEY_ID and others). Give each replica a location of its own"`
+	BackupInterval time.Duration `env:"BACKUP_INTERVAL" yaml:"backup_interval" group:"backups" help:"time between two backups to backup_url, as 24h; 0: only on demand (watchingcat backup)"`
+	BackupKeep     int           `env:"BACKUP_KEEP" yaml:"backup_keep" group:"backups" arg:"count" help:"complete backups that are kept at backup_url, older ones are deleted; 0: all"`
+	BackupRate     ByteSize      `env:"BACKUP_RATE" yaml:"backup_rate" group:"backups" arg:"bytes/s" help:"bytes that a backup writes per second at most, as 20MiB; 0: no limit"`
+
 	MemoryLimit      ByteSize `env:"MEMORY_LIMIT" yaml:"memory_limit" group:"limits" help:"memory limit of the process, as 1GiB; sizes buffers, caches and windows, and slows down reading before it is exceeded. 0: the control group's limit less 10 %, or 75 % of the machine's memory"`
 	LimitServices    int      `env:"LIMIT_SERVICES" yaml:"limit_services" group:"limits" arg:"count" help:"services tracked separately; the rest count under _other"`
 	LimitOperations  int      `env:"LIMIT_OPERATIONS_PER_SERVICE" yaml:"limit_operations_per_service" group:"limits" arg:"count" help:"operations tracked separately for each service"`
@@ -190,7 +195,7 @@ func Default() Config {
 		RemoteWriteMatch:    `{__name__=~"traces_span_metrics_.+|traces_service_graph_.+_(total|bucket|sum|count)|.+:.+"}`,
 		RemoteWriteInterval: 30 * time.Second, RemoteWriteQueue: 256 << 20, RemoteWriteTopic: "watchingcat_remote_write",
 		EmbeddedAddr: "127.0.0.1:9092", EmbeddedKeep: retention{24 * time.Hour, 8 << 30},
-		LogLevel: "info", LogFormat: "json", MinFreeDiskBytes: 512 << 20,
+		LogLevel: "info", LogFormat: "json", MinFreeDiskBytes: 512 << 20, BackupKeep: 7,
 	}
 }
 

@@ -19,6 +19,7 @@ var Groups = []struct{ Key, title string }{
 	{"api", "API, page and TLS"},
 	{"auth", "Authentication"},
 	{"storage", "Storage and retention"},
+	{"backups", "Backups"},
 	{"limits", "Memory and limits"},
 	{"views", "Views (dimensions, pairing, duplicates)"},
 	{"otlp", "OTLP metrics"},
