@@ -11,7 +11,6 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/prometheus/model/labels"
 	promrules "github.com/prometheus/prometheus/rules"
-	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
 	"golang.org/x/sync/errgroup"
 
@@ -93,7 +92,7 @@ func (x *Exporter) Run(ctx context.Context) error {
 		if ctx.Err() != nil {
 			return nil
 		}
-		if err != nil && !failing && !errors.Is(err, errReplaced) {
+		if err != nil && !failing && !errors.Is(err, kafka.ErrReplaced) {
 			x.log.Warn("remote write: the topic of samples does not work; retrying", "topic", x.cfg.Topic, "err", err)
 		}
 		failing = err != nil
@@ -105,70 +104,32 @@ func (x *Exporter) Run(ctx context.Context) error {
 	}
 }
 
-// session is one membership in the group.
+// session is one turn as the writer.
 type session struct {
 	*Exporter
-	cl  *kgo.Client
-	adm *kadm.Client
-	// topicID is how newer brokers name the topic.
-	topicID [16]byte
+	*kafka.Lead
 
 	produced atomic.Int64 // headerBytes of the newest record
 	passed   atomic.Int64 // headerBytes of the newest record that was sent or dropped
 }
 
-// errReplaced: another replica has become the writer.
-var errReplaced = errors.New("another replica writes")
-
-// session joins the group, writes while the partition is assigned, and ends when it is taken away.
-func (x *Exporter) session(ctx context.Context) (err error) {
-	ctx, end := context.WithCancelCause(ctx)
-	defer end(nil)
-	assigned := make(chan struct{}, 1)
-	lost := func(_ context.Context, _ *kgo.Client, m map[string][]int32) {
-		for _, p := range m[x.cfg.Topic] {
-			if p == 0 {
-				end(errReplaced)
-			}
-		}
-	}
-	s := &session{Exporter: x}
-	s.cl, err = x.cfg.Kafka.Client(append(x.cfg.Kafka.Counted(x.cfg.Topic), kgo.ConsumerGroup(x.cfg.Group), kgo.ConsumeTopics(x.cfg.Topic),
-		kgo.DisableAutoCommit(), kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()), kgo.SessionTimeout(x.cfg.session),
-		kgo.HeartbeatInterval(x.cfg.session/4), kgo.FetchMaxBytes(fetchBytes), kgo.RecordPartitioner(kgo.ManualPartitioner()),
-		kgo.ProducerBatchCompression(kgo.NoCompression()), kgo.ProducerLinger(0),
-		kgo.OnPartitionsAssigned(func(_ context.Context, _ *kgo.Client, m map[string][]int32) {
-			for _, p := range m[x.cfg.Topic] {
-				if p == 0 {
-					assigned <- struct{}{}
-				}
-			}
-		}), kgo.OnPartitionsRevoked(lost), kgo.OnPartitionsLost(lost))...)
-	if err != nil {
-		return err
-	}
-	defer s.cl.Close()
-	s.adm = kadm.NewClient(s.cl)
-	if err := s.ensure(ctx); err != nil {
-		return err
-	}
-	select {
-	case <-assigned:
-	case <-ctx.Done():
-		return context.Cause(ctx)
-	}
-	x.log.Info("remote write: this replica is the writer", "receiver", x.cfg.Receiver.URL.Redacted(), "topic", x.cfg.Topic)
-	x.metrics.writer.Set(1)
-	defer x.metrics.writer.Set(0)
-	err = s.write(ctx)
-	if cause := context.Cause(ctx); cause != nil {
-		return cause
-	}
-	return err
+// session joins the group, writes while this replica leads, and ends when another one does.
+func (x *Exporter) session(ctx context.Context) error {
+	return x.cfg.Kafka.Lead(ctx, kafka.Led{Group: x.cfg.Group, Topic: x.cfg.Topic, Session: x.cfg.session, Prepare: x.create, Consume: true,
+		Options: append(x.cfg.Kafka.Counted(x.cfg.Topic), kgo.FetchMaxBytes(fetchBytes), kgo.RecordPartitioner(kgo.ManualPartitioner()),
+			kgo.ProducerBatchCompression(kgo.NoCompression()), kgo.ProducerLinger(0))}, func(ctx context.Context, l *kafka.Lead) error {
+		x.log.Info("remote write: this replica is the writer", "receiver", x.cfg.Receiver.URL.Redacted(), "topic", x.cfg.Topic)
+		x.metrics.writer.Set(1)
+		defer x.metrics.writer.Set(0)
+		return (&session{Exporter: x, Lead: l}).write(ctx)
+	})
 }
 
 // write computes and sends.
 func (s *session) write(ctx context.Context) error {
+	if err := s.Identify(ctx, s.cfg.Topic); err != nil {
+		return err
+	}
 	at, err := s.readTail(ctx)
 	if err != nil {
 		return err
@@ -243,7 +204,7 @@ func (s *session) drain(ctx context.Context, last int64) error {
 	w := whole{last: last}
 	next := int64(-1) // offset
 	for {
-		fetched := s.cl.PollRecords(ctx, 64)
+		fetched := s.Client.PollRecords(ctx, 64)
 		if err := fetched.Err(); err != nil {
 			return fmt.Errorf("read topic %s: %w", s.cfg.Topic, err)
 		}

@@ -19,10 +19,10 @@ import (
 	"github.com/prometheus/prometheus/model/value"
 	promrules "github.com/prometheus/prometheus/rules"
 	"github.com/stretchr/testify/require"
-	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/gaurav/watchingcat/evaluator/evaltest"
+	"github.com/gaurav/watchingcat/pipeline/kafka"
 	"github.com/gaurav/watchingcat/pipeline/pipelinetest"
 )
 
@@ -187,6 +187,7 @@ func TestQueueFull(t *testing.T) {
 		in := newReceiver(1, true)
 		in.calm.Store(true)
 		down := true
+		const sets = 60
 		x, err := New(Config{Kafka: w.b.Config, Topic: "out", Group: "g", Interval: Bucket, QueueBytes: 4000, Registerer: reg,
 			Logger: slog.New(slog.DiscardHandler), Receiver: &Receiver{URL: &url.URL{Scheme: "http", Host: "r"},
 				Transport: roundTripper(func(r *http.Request) (*http.Response, error) {
@@ -199,32 +200,31 @@ func TestQueueFull(t *testing.T) {
 					return rec.Result(), nil
 				})}})
 		require.NoError(t, err)
-		s := &session{Exporter: x}
-		s.cl, err = w.b.Config.Client(kgo.ConsumerGroup("g"), kgo.ConsumeTopics("out"), kgo.DisableAutoCommit(),
-			kgo.RecordPartitioner(kgo.ManualPartitioner()), kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()))
-		require.NoError(t, err)
-		defer s.cl.Close()
-		s.adm = kadm.NewClient(s.cl)
-		require.NoError(t, s.ensure(t.Context()))
-		at := tail{}
-		const sets = 60
-		for i := range sets {
-			one := testSet(3)
-			one.t += int64(i) * 10_000
-			for j := range one.samples {
-				one.samples[j].t = one.t
-			}
-			require.NoError(t, s.put(t.Context(), one, &at))
-		}
-		ended := make(chan error, 1)
 		ctx, end := context.WithCancel(t.Context())
-		go func() { ended <- s.drain(ctx, 0) }()
-		time.Sleep(5 * time.Minute)
-		require.Positive(t, testutil.ToFloat64(x.metrics.retries))
-		down = false
-		time.Sleep(time.Minute)
-		end()
-		<-ended
+		joined := w.b.Config.Lead(ctx, kafka.Led{Group: "g", Topic: "out", Session: 10 * time.Second, Prepare: x.create, Consume: true,
+			Options: []kgo.Opt{kgo.RecordPartitioner(kgo.ManualPartitioner())}}, func(ctx context.Context, l *kafka.Lead) error {
+			s := &session{Exporter: x, Lead: l}
+			require.NoError(t, s.Identify(ctx, "out"))
+			at := tail{}
+			for i := range sets {
+				one := testSet(3)
+				one.t += int64(i) * 10_000
+				for j := range one.samples {
+					one.samples[j].t = one.t
+				}
+				require.NoError(t, s.put(ctx, one, &at))
+			}
+			ended := make(chan error, 1)
+			go func() { ended <- s.drain(ctx, 0) }()
+			time.Sleep(5 * time.Minute)
+			require.Positive(t, testutil.ToFloat64(x.metrics.retries))
+			down = false
+			time.Sleep(time.Minute)
+			end()
+			<-ended
+			return nil
+		})
+		require.ErrorIs(t, joined, context.Canceled)
 		dropped := testutil.ToFloat64(x.metrics.dropped.WithLabelValues(dropQueueFull))
 		require.Positive(t, dropped)
 		require.InDelta(t, 3*sets, dropped+testutil.ToFloat64(x.metrics.sent), 0)

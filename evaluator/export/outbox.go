@@ -13,7 +13,8 @@ import (
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
-	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"github.com/gaurav/watchingcat/pipeline/kafka"
 )
 
 // The topic has one partition. A record is one part of a set, with these headers.
@@ -105,40 +106,17 @@ func (w *whole) add(e entry) []entry {
 	return list
 }
 
-// ensure creates the topic where that is missing, and notes its ID.
-func (x *session) ensure(ctx context.Context) error {
-	if err := x.create(ctx); err != nil {
-		return err
-	}
-	var err error
-	for range 20 { // a topic that was just created may not be known to every broker
-		var listed kadm.TopicDetails
-		if listed, err = x.adm.ListTopics(ctx, x.cfg.Topic); err == nil {
-			err = listed.Error()
-		}
-		if err == nil {
-			x.topicID = listed[x.cfg.Topic].ID
-			return nil
-		}
-		select {
-		case <-ctx.Done():
-			return ctx.Err()
-		case <-time.After(250 * time.Millisecond):
-		}
-	}
-	return fmt.Errorf("read the ID of topic %s: %w", x.cfg.Topic, err)
-}
-
-func (x *session) create(ctx context.Context) error {
+// create creates the topic where that is missing.
+func (x *Exporter) create(ctx context.Context, adm *kadm.Client) error {
 	set := func(v any) *string { s := fmt.Sprint(v); return &s }
 	bytes := x.cfg.QueueBytes
-	_, err := x.adm.CreateTopic(ctx, 1, -1, map[string]*string{"cleanup.policy": set("delete"), "retention.ms": set((24 * time.Hour).Milliseconds()),
+	_, err := adm.CreateTopic(ctx, 1, -1, map[string]*string{"cleanup.policy": set("delete"), "retention.ms": set((24 * time.Hour).Milliseconds()),
 		"retention.bytes": set(2 * bytes), "segment.bytes": set(max(1<<20, bytes/8))}, x.cfg.Topic)
 	switch {
 	case err == nil, errors.Is(err, kerr.TopicAlreadyExists):
 		return nil
 	case errors.Is(err, kerr.TopicAuthorizationFailed), errors.Is(err, kerr.ClusterAuthorizationFailed):
-		listed, e := x.adm.ListTopics(ctx, x.cfg.Topic)
+		listed, e := adm.ListTopics(ctx, x.cfg.Topic)
 		if e == nil && listed.Has(x.cfg.Topic) {
 			return nil
 		}
@@ -156,14 +134,14 @@ type tail struct {
 
 // readTail reads the newest set.
 func (x *session) readTail(ctx context.Context) (tail, error) {
-	starts, err := x.adm.ListStartOffsets(ctx, x.cfg.Topic)
+	starts, err := x.Admin.ListStartOffsets(ctx, x.cfg.Topic)
 	if err == nil {
 		err = starts.Error()
 	}
 	if err != nil {
 		return tail{}, fmt.Errorf("read the beginning of topic %s: %w", x.cfg.Topic, err)
 	}
-	ends, err := x.adm.ListEndOffsets(ctx, x.cfg.Topic)
+	ends, err := x.Admin.ListEndOffsets(ctx, x.cfg.Topic)
 	if err == nil {
 		err = ends.Error()
 	}
@@ -229,7 +207,7 @@ func (x *session) append(ctx context.Context, t int64, parts []part, end int64) 
 			header(headerTime, t), header(headerAttempt, attempt), header(headerPart, fmt.Sprintf("%d/%d", i, len(parts))),
 			header(headerSamples, p.samples), header(headerBytes, end)}}
 	}
-	if err := x.cl.ProduceSync(ctx, records...).FirstErr(); err != nil {
+	if err := x.Client.ProduceSync(ctx, records...).FirstErr(); err != nil {
 		return 0, fmt.Errorf("write samples to topic %s: %w", x.cfg.Topic, err)
 	}
 	return end, nil
@@ -237,9 +215,9 @@ func (x *session) append(ctx context.Context, t int64, parts []part, end int64) 
 
 // committed is the time of the newest set that was sent or dropped, as the offset of the group says.
 func (x *session) committed(ctx context.Context) (int64, error) {
-	all, err := x.adm.FetchOffsets(ctx, x.cfg.Group)
+	all, err := x.Committed(ctx)
 	if err != nil {
-		return 0, fmt.Errorf("read the offset of group %s: %w", x.cfg.Group, err)
+		return 0, err
 	}
 	o, ok := all.Lookup(x.cfg.Topic, 0)
 	if !ok || o.Err != nil {
@@ -252,50 +230,7 @@ func (x *session) committed(ctx context.Context) (int64, error) {
 	return t, nil
 }
 
-// commit notes that everything up to a record was sent or dropped. The broker refuses it when another replica has become the writer;
-// while the group is being rebalanced it is tried again.
+// commit notes that everything up to a record was sent or dropped.
 func (x *session) commit(ctx context.Context, e entry) error {
-	var err error
-	for range commitAttempts {
-		if err = x.tryCommit(ctx, e); err == nil {
-			return nil
-		}
-		select {
-		case <-ctx.Done():
-			return ctx.Err()
-		case <-time.After(commitPause):
-		}
-	}
-	return fmt.Errorf("commit the offset of topic %s: %w", x.cfg.Topic, err)
-}
-
-const (
-	commitAttempts = 20
-	commitPause    = 500 * time.Millisecond
-)
-
-func (x *session) tryCommit(ctx context.Context, e entry) error {
-	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
-	defer cancel()
-	r := kmsg.NewPtrOffsetCommitRequest()
-	r.Group = x.cfg.Group
-	r.MemberID, r.Generation = x.cl.GroupMetadata()
-	p := kmsg.NewOffsetCommitRequestTopicPartition()
-	p.Offset = e.offset + 1
-	p.Metadata = kmsg.StringPtr(strconv.FormatInt(e.t, 10))
-	t := kmsg.NewOffsetCommitRequestTopic()
-	t.Topic, t.TopicID, t.Partitions = x.cfg.Topic, x.topicID, append(t.Partitions, p) // brokers take the name or the ID, by their version
-	r.Topics = append(r.Topics, t)
-	res, err := r.RequestWith(ctx, x.cl)
-	if err != nil {
-		return err
-	}
-	for _, t := range res.Topics {
-		for _, p := range t.Partitions {
-			if err := kerr.ErrorForCode(p.ErrorCode); err != nil {
-				return err
-			}
-		}
-	}
-	return nil
+	return x.Commit(ctx, kafka.At{Topic: x.cfg.Topic, Offset: e.offset + 1, Metadata: strconv.FormatInt(e.t, 10)})
 }
