@@ -55,6 +55,7 @@ var may = map[string]struct {
 	"pipeline/configtopic": {[]string{"storage", "pipeline/kafka"}, "the topic of objects is read apart from telemetry"},
 	"pipeline/ingest": {[]string{"storage", "views", "pipeline/progress", "pipeline/otlp", "pipeline/encoding", "pipeline/source", "pipeline/kafka"},
 		"ingest takes what the source hands out"},
+	"pipeline/kept":     {[]string{"pipeline/encoding", "pipeline/kafka"}, "kept traces are read from the topics apart from the views"},
 	"pipeline/encoding": {[]string{"pipeline/otlp"}, "what records became is decided before it is read"},
 	"pipeline/otlp":     {[]string{"storage", "views"}, "the scan is a function of bytes"},
 	"pipeline/pipelinetest": {[]string{"storage", "pipeline/source", "pipeline/kafka"},

@@ -9,6 +9,7 @@ import (
 	"net/http/httptest"
 	"net/url"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -186,12 +187,13 @@ func TestQueueFull(t *testing.T) {
 		reg := prometheus.NewRegistry()
 		in := newReceiver(1, true)
 		in.calm.Store(true)
-		down := true
+		var down atomic.Bool
+		down.Store(true)
 		const sets = 60
 		x, err := New(Config{Kafka: w.b.Config, Topic: "out", Group: "g", Interval: Bucket, QueueBytes: 4000, Registerer: reg,
 			Logger: slog.New(slog.DiscardHandler), Receiver: &Receiver{URL: &url.URL{Scheme: "http", Host: "r"},
 				Transport: roundTripper(func(r *http.Request) (*http.Response, error) {
-					if down {
+					if down.Load() {
 						return nil, io.ErrUnexpectedEOF
 					}
 					b, err := io.ReadAll(r.Body)
@@ -218,7 +220,7 @@ func TestQueueFull(t *testing.T) {
 			go func() { ended <- s.drain(ctx, 0) }()
 			time.Sleep(5 * time.Minute)
 			require.Positive(t, testutil.ToFloat64(x.metrics.retries))
-			down = false
+			down.Store(false)
 			time.Sleep(time.Minute)
 			end()
 			<-ended

@@ -32,6 +32,8 @@ type Config struct {
 	DeadLetter, ConfigTopic, Group string
 	// Queues are topics that WatchingCat creates, writes and reads: that of remote write.
 	Queues []string
+	// Kept are topics that WatchingCat creates and writes for others: that of kept traces.
+	Kept []string
 	// Dimensions are the attributes that become labels.
 	Dimensions []string
 	// ReadyMaxLag is how far behind a partition may be.

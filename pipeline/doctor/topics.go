@@ -21,6 +21,7 @@ type use struct {
 	name, signal  string
 	reads, writes bool
 	queue         bool // what is written is read again and then not needed any more
+	kept          bool // what is written is for others
 }
 
 // compacted says whether the topic has to be compacted; telemetry and queues must not be.
@@ -30,6 +31,9 @@ func (x *examination) uses() []use {
 	var list []use
 	for _, t := range x.Topics {
 		list = append(list, use{name: t.Name, signal: t.Signal, reads: true})
+	}
+	for _, name := range x.Kept {
+		list = append(list, use{name: name, writes: true, kept: true})
 	}
 	for _, name := range x.Queues {
 		list = append(list, use{name: name, reads: true, writes: true, queue: true})
@@ -108,6 +112,9 @@ func (x *examination) missing(a about, u use, err error) {
 	case u.queue:
 		a.found(Note, "topic_exists", "Create it with one partition if this client may not create topics.",
 			"WatchingCat creates it when it starts; it holds samples until the remote write receiver has them.", "does not exist")
+	case u.kept:
+		a.found(Note, "topic_exists", "Create it if this client may not create topics.",
+			"WatchingCat creates it when it starts, with the brokers' default number of partitions; it holds the spans of kept traces.", "does not exist")
 	case u.writes && !u.compacted():
 		a.found(Note, "topic_exists", "Create it if this client may not create topics.", "WatchingCat creates it when the first record cannot be decoded.", "does not exist")
 	case u.compacted():

@@ -24,7 +24,6 @@ import (
 	"github.com/gaurav/watchingcat/cmd/watchingcat/backups"
 	"github.com/gaurav/watchingcat/cmd/watchingcat/config"
 	"github.com/gaurav/watchingcat/evaluator/books"
-	"github.com/gaurav/watchingcat/evaluator/export"
 	"github.com/gaurav/watchingcat/evaluator/incident"
 	"github.com/gaurav/watchingcat/evaluator/rules"
 	"github.com/gaurav/watchingcat/notify"
@@ -80,9 +79,9 @@ type App struct {
 	incidents *incident.Book
 	eval      *rules.Evaluator
 	notifier  *notify.Notifier
-	exporter  *export.Exporter   // nil: nothing is sent by remote write
-	auth      *auth.Auth         // nil: authentication is off
-	endAuth   context.CancelFunc // ends the fetching of keys
+	exports   []func(context.Context) error // run what is sent to other stores
+	auth      *auth.Auth                    // nil: authentication is off
+	endAuth   context.CancelFunc            // ends the fetching of keys
 	// noAdmin is called where authentication is on, users have been read and none is an admin.
 	noAdmin func(context.Context) error
 	// slosRead is called when what users made has been read; nil: nothing is.
@@ -324,16 +323,6 @@ func (a *App) openAlerts(ctx context.Context) error {
 	return a.openExport()
 }
 
-func (a *App) openExport() error {
-	c, err := RemoteWrite(&a.cfg)
-	if c == nil || err != nil {
-		return err
-	}
-	c.Kafka, c.Reader, c.Metrics, c.Rules, c.Registerer, c.Logger = a.kafka(), a.live, a.live.Metrics().Frontier, a.eval.RuleGroups, a.reg, a.slog
-	a.exporter, err = export.New(*c)
-	return err
-}
-
 // Reload reads rule files, alertmanager.yml and the certificate again. Each is on its own: of what has an error, what was loaded before
 // stays.
 func (a *App) Reload(ctx context.Context) (err error) {
@@ -374,9 +363,7 @@ func (a *App) Run(ctx context.Context) error {
 	run.phase(a.notifier.Run)
 	pprof := func(ctx context.Context) error { return profiles(ctx, a.cfg.PprofAddr, a.log) }
 	run.phase(a.eval.Run, a.eval.RunIncidents, a.objects.Run, a.readObjects, pprof)
-	if a.exporter != nil {
-		run.phase(a.exporter.Run)
-	}
+	run.phase(a.exports...)
 	pages := func(ctx context.Context) error { return pageOut(ctx, a.cfg.DataDir, a.memory().mapped()) }
 	run.phase(a.gens.Run, a.upkeep, a.record, pages, a.backups.Run, func(ctx context.Context) error {
 		a.group.Run(ctx, 5*time.Second, a.committed)

@@ -5,6 +5,8 @@ import (
 
 	"github.com/gaurav/watchingcat/cmd/watchingcat/config"
 	"github.com/gaurav/watchingcat/evaluator/export"
+	"github.com/gaurav/watchingcat/pipeline/encoding"
+	"github.com/gaurav/watchingcat/pipeline/kept"
 )
 
 // RemoteWrite is what is sent by remote write, as the settings say; nil: nothing.
@@ -36,4 +38,15 @@ func RemoteWrite(c *config.Config) (*export.Config, error) {
 		return nil, wrong("LABELS", err)
 	}
 	return x, nil
+}
+
+// keptTraces is which traces are written to a topic; nil: none.
+func keptTraces(c *config.Config) *kept.Config {
+	if c.KafkaKeptTopic == "" {
+		return nil
+	}
+	traces, _, _ := c.Topics()
+	return &kept.Config{Topics: traces, Decode: encoding.Decoder{Signal: encoding.Spans, Encoding: c.KafkaTracesEncoding}, To: c.KafkaKeptTopic,
+		Group: c.KafkaGroup + "-kept",
+		Keep:  kept.Keep{Slow: c.TracesSlow, Sample: c.TracesSample, Wait: c.KafkaKeptWait, MaxBytes: int(c.KafkaKeptBuffer)}}
 }

@@ -3,10 +3,13 @@ package app
 import (
 	"time"
 
+	"github.com/gaurav/watchingcat/evaluator/export"
 	"github.com/gaurav/watchingcat/evaluator/query"
 	"github.com/gaurav/watchingcat/pipeline/ingest"
+	"github.com/gaurav/watchingcat/pipeline/kept"
 	"github.com/gaurav/watchingcat/pipeline/replay"
 	"github.com/gaurav/watchingcat/storage/samples"
+	"github.com/gaurav/watchingcat/views"
 	viewsamples "github.com/gaurav/watchingcat/views/samples"
 )
 
@@ -54,4 +57,33 @@ func (a *App) allSources() *query.Sources {
 func (a *App) unread() (time.Time, string) {
 	b := pipelineAnswers{a}.Began()
 	return b.Since(a.live.Frontier().Since)
+}
+
+// openExport opens what is sent to other stores: samples, and kept traces.
+func (a *App) openExport() error {
+	c, err := RemoteWrite(&a.cfg)
+	if err != nil {
+		return err
+	}
+	if c != nil {
+		c.Kafka, c.Reader, c.Metrics, c.Rules, c.Registerer, c.Logger = a.kafka(), a.live, a.live.Metrics().Frontier, a.eval.RuleGroups, a.reg, a.slog
+		x, err := export.New(*c)
+		if err != nil {
+			return err
+		}
+		a.exports = append(a.exports, x.Run)
+	}
+	if k := keptTraces(&a.cfg); k != nil {
+		k.Kafka, k.Registerer, k.Logger = a.kafka(), a.reg, a.slog
+		k.Decode.Stamp = a.stamp()
+		k.Earlier = func(id [16]byte, fn func(block []byte)) error {
+			_, _, _, err := a.live.EachTraceBlock(id, func(_ views.TraceSummary, block []byte) bool {
+				fn(block)
+				return true
+			})
+			return err
+		}
+		a.exports = append(a.exports, kept.New(*k).Run)
+	}
+	return nil
 }

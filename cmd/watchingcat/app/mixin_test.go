@@ -101,7 +101,7 @@ func busyApp(t *testing.T) *testApp {
 		return name
 	}
 	a := startApp(t, zerolog.Nop(), "KAFKA_BROKERS=127.0.0.1:1,127.0.0.1:2,127.0.0.1:3,127.0.0.1:4,127.0.0.1:5,BROKERS_THAT_ANSWER",
-		"PROMETHEUS_URL=http://127.0.0.1:1", "REMOTE_WRITE_URL=http://127.0.0.1:1", "ALERTMANAGER_URLS=http://127.0.0.1:1",
+		"PROMETHEUS_URL=http://127.0.0.1:1", "REMOTE_WRITE_URL=http://127.0.0.1:1", "KAFKA_KEPT_TOPIC=kept", "ALERTMANAGER_URLS=http://127.0.0.1:1",
 		"RULE_FILES="+file("rules.yml", "groups:\n- name: g\n  rules:\n  - alert: Called\n    expr: traces_span_metrics_calls_total > 0\n"),
 		"ALERTMANAGER_CONFIG="+file("alertmanager.yml",
 			"route: {receiver: w, group_wait: 0s}\nreceivers:\n- name: w\n  webhook_configs: [{url: 'http://127.0.0.1:1/'}]\n"))

@@ -72,6 +72,9 @@ func doctored(c *config.Config) doctor.Config {
 			d.Topics = append(d.Topics, t)
 		}
 	}
+	if c.KafkaKeptTopic != "" {
+		d.Kept = append(d.Kept, c.KafkaKeptTopic)
+	}
 	if c.RemoteWriteURL != "" {
 		d.Queues = append(d.Queues, c.RemoteWriteTopic)
 	}

@@ -104,9 +104,11 @@ func (c *Config) checkTopics(bad func(ok bool, name, format string, args ...any)
 	var known []named
 	for i, t := range []struct{ name, topic string }{{"KAFKA_TRACES_TOPIC", c.KafkaTracesTopic},
 		{"KAFKA_METRICS_TOPIC", c.KafkaMetricsTopic}, {"KAFKA_LOGS_TOPIC", c.KafkaLogsTopic},
-		{"KAFKA_DEAD_LETTER_TOPIC", c.KafkaDeadLetterTopic}, {"KAFKA_CONFIG_TOPIC", c.KafkaConfigTopic}, {"REMOTE_WRITE_TOPIC", c.RemoteWriteTopic}} {
-		if t.topic == "" && t.name == "KAFKA_METRICS_TOPIC" || t.name == "REMOTE_WRITE_TOPIC" && c.RemoteWriteURL == "" {
-			continue // OTLP metrics are not read, samples not sent
+		{"KAFKA_DEAD_LETTER_TOPIC", c.KafkaDeadLetterTopic}, {"KAFKA_CONFIG_TOPIC", c.KafkaConfigTopic}, {"REMOTE_WRITE_TOPIC", c.RemoteWriteTopic},
+		{"KAFKA_KEPT_TOPIC", c.KafkaKeptTopic}} {
+		if t.topic == "" && t.name == "KAFKA_METRICS_TOPIC" || t.name == "REMOTE_WRITE_TOPIC" && c.RemoteWriteURL == "" ||
+			t.topic == "" && t.name == "KAFKA_KEPT_TOPIC" {
+			continue // OTLP metrics are not read, samples not sent, traces not written
 		}
 		topics, err := kafka.ParseTopics(t.topic)
 		if i > 2 || topics.Empty() { // the others are written

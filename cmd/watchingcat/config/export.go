@@ -39,12 +39,18 @@ func (c *Config) WriteHeaders() (map[string]string, error) {
 	return out, nil
 }
 
-// checkExport refuses settings of remote write that cannot work.
+// checkExport refuses settings of remote write and of kept traces that cannot work.
 func (c *Config) checkExport() error {
-	if c.RemoteWriteURL == "" {
-		return nil
-	}
 	var errs []error
+	if c.KafkaKeptTopic != "" && (c.KafkaKeptWait < time.Second || c.KafkaKeptWait > 10*time.Minute) {
+		errs = append(errs, fmt.Errorf("%sKAFKA_KEPT_WAIT: %v is not between 1s and 10m", EnvPrefix, c.KafkaKeptWait))
+	}
+	if c.KafkaKeptTopic != "" && c.KafkaKeptBuffer < 1<<20 {
+		errs = append(errs, fmt.Errorf("%sKAFKA_KEPT_BUFFER: %v is less than 1MiB", EnvPrefix, c.KafkaKeptBuffer))
+	}
+	if c.RemoteWriteURL == "" {
+		return errors.Join(errs...)
+	}
 	bad := func(ok bool, name, format string, args ...any) {
 		if !ok {
 			errs = append(errs, fmt.Errorf("%sREMOTE_WRITE_%s: %s", EnvPrefix, name, fmt.Sprintf(format, args...)))

@@ -26,7 +26,7 @@ var Groups = []struct{ Key, title string }{
 	{"alerts", "Rules and alerts"},
 	{"replicas", "Replicas"},
 	{"stores", "Raw stores and links"},
-	{"export", "Remote write"},
+	{"export", "Remote write and kept traces"},
 	{"process", "Logs, readiness, shutdown, profiles"},
 	{"client", "Commands that call a running server"},
 }
