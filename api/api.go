@@ -71,6 +71,7 @@ type Config struct {
 	History    *progress.History        // nil: no course of the pipeline is kept
 	Replays    status.Replayer          // nil: there are none
 	Backups    status.Backuper          // nil: none can be made
+	Verifier   status.Verifier          // nil: nothing is verified
 	Topics     alerting.TopicBacktester // nil: rules cannot be evaluated over topics
 	Alerts     alerting.Evaluator
 	// Rules and SLOs are those that users make; nil: they cannot.
@@ -180,6 +181,7 @@ type resources struct {
 	*status.Status
 	*status.Replays
 	*status.Backups
+	*status.Verifications
 }
 
 var _ rest.StrictServerInterface = resources{}
@@ -197,6 +199,9 @@ func New(c Config) (*Server, error) {
 	}
 	if c.Backups == nil {
 		c.Backups = status.NoBackups
+	}
+	if c.Verifier == nil {
+		c.Verifier = status.NoVerifier
 	}
 	if c.Registry == nil {
 		c.Registry = prometheus.NewRegistry()
@@ -267,8 +272,9 @@ func (s *Server) resources() resources {
 			Panics: s.requests.Panics},
 		Status: &status.Status{Moments: s.Moments, Reading: c.Pipeline, History: c.History, Replays: c.Replays, Samples: c.Metrics, States: c.Stores.States,
 			Links: c.Links, Kafka: c.Kafka, Installation: c.Installation, ExternalURL: c.ExternalURL, Version: c.Version},
-		Replays: &status.Replays{Replays: c.Replays, Audit: audit.Audit},
-		Backups: &status.Backups{Backups: c.Backups, Audit: audit.Audit},
+		Replays:       &status.Replays{Replays: c.Replays, Audit: audit.Audit},
+		Backups:       &status.Backups{Backups: c.Backups, Audit: audit.Audit},
+		Verifications: &status.Verifications{Verifier: c.Verifier},
 	}
 }
 

@@ -1096,6 +1096,27 @@ func (e TraceSearchStatus) Valid() bool {
 	}
 }
 
+// Defines values for VerificationState.
+const (
+	VerificationStateFailed   VerificationState = "failed"
+	VerificationStateFinished VerificationState = "finished"
+	VerificationStateRunning  VerificationState = "running"
+)
+
+// Valid indicates whether the value is a known member of the VerificationState enum.
+func (e VerificationState) Valid() bool {
+	switch e {
+	case VerificationStateFailed:
+		return true
+	case VerificationStateFinished:
+		return true
+	case VerificationStateRunning:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for Kind.
 const (
 	KindSPANKINDCLIENT      Kind = "SPAN_KIND_CLIENT"
@@ -1782,6 +1803,20 @@ type Candidate = alert.Candidate
 
 // Cause Where the problem begins. The numbers cover all calls to it between from and at, and in the baseline.
 type Cause = alert.Cause
+
+// CellDifference defines model for CellDifference.
+type CellDifference struct {
+	// Bucket Start of the bucket.
+	Bucket time.Time `json:"bucket"`
+	Series string    `json:"series"`
+
+	// Topics The count of the topics.
+	Topics string `json:"topics"`
+	View   string `json:"view"`
+
+	// Views The count of the views.
+	Views string `json:"views"`
+}
 
 // Change `same`: the difference is noise or too small to matter. `new`, `gone`: there were no such calls before or are none after. `too_few`: fewer than 20 calls before or after.
 type Change string
@@ -4225,6 +4260,73 @@ type UserList struct {
 	Users []User `json:"users"`
 }
 
+// Verification defines model for Verification.
+type Verification struct {
+	Began time.Time `json:"began"`
+
+	// BusyS Seconds spent on decoding, counting and comparing.
+	BusyS float64 `json:"busy_s"`
+
+	// Cells Cells compared.
+	Cells int64 `json:"cells"`
+
+	// Compared Minutes that were compared.
+	Compared int `json:"compared"`
+
+	// Differences The first 20 cells that differ.
+	Differences []CellDifference `json:"differences"`
+
+	// Differing Cells that differ.
+	Differing int64 `json:"differing"`
+
+	// End End of the event time.
+	End   *time.Time `json:"end"`
+	Error *string    `json:"error"`
+	Id    string     `json:"id"`
+
+	// Minutes Minutes of the range.
+	Minutes int `json:"minutes"`
+
+	// Records Records read.
+	Records int64 `json:"records"`
+
+	// Skipped Minutes of which the topics no longer hold every record.
+	Skipped int `json:"skipped"`
+
+	// Start Start of the event time, in whole minutes.
+	Start *time.Time        `json:"start"`
+	State VerificationState `json:"state"`
+
+	// Uncertain Cells not compared, because the order of arrival may decide how they count.
+	Uncertain int64     `json:"uncertain"`
+	Updated   time.Time `json:"updated"`
+}
+
+// VerificationState defines model for Verification.State.
+type VerificationState string
+
+// VerificationList defines model for VerificationList.
+type VerificationList struct {
+	// Continuous Result of the continuous comparison since the start of the process; null if it is off.
+	Continuous *Verification `json:"continuous"`
+
+	// End End of the event time that can be verified.
+	End *time.Time `json:"end"`
+
+	// Start Start of the event time that can be verified; null while there is none.
+	Start         *time.Time     `json:"start"`
+	Verifications []Verification `json:"verifications"`
+}
+
+// VerificationRequest defines model for VerificationRequest.
+type VerificationRequest struct {
+	// End End; RFC 3339 or Unix seconds. Default: the newest minute that can be verified.
+	End *string `json:"end,omitempty"`
+
+	// Start Start; RFC 3339 or Unix seconds. Default: 10 minutes before the end.
+	Start *string `json:"start,omitempty"`
+}
+
 // Why Evidence at the time of firing; it does not change afterwards. Absent before the alert fires, and if the evidence could not be collected in time.
 type Why = alert.Evidence
 
@@ -5320,6 +5422,9 @@ type CreateUserJSONRequestBody = UserInput
 // UpdateUserJSONRequestBody defines body for UpdateUser for application/json ContentType.
 type UpdateUserJSONRequestBody = UserChange
 
+// StartVerificationJSONRequestBody defines body for StartVerification for application/json ContentType.
+type StartVerificationJSONRequestBody = VerificationRequest
+
 // ServerInterface represents all server handlers.
 type ServerInterface interface {
 	// GetPrometheusHealthy The same as /health/live, under the path of Prometheus and Alertmanager.
@@ -5622,6 +5727,15 @@ type ServerInterface interface {
 	// UpdateUser Set role and password. Existing logins end.
 	// (PUT /api/v1/users/{name})
 	UpdateUser(w http.ResponseWriter, r *http.Request, name string)
+	// ListVerifications Comparisons of the views with the topics, the newest first.
+	// (GET /api/v1/verifications)
+	ListVerifications(w http.ResponseWriter, r *http.Request)
+	// StartVerification Count a past range of the topics again and compare the result with the views.
+	// (POST /api/v1/verifications)
+	StartVerification(w http.ResponseWriter, r *http.Request)
+	// GetVerification State and result of a verification.
+	// (GET /api/v1/verifications/{id})
+	GetVerification(w http.ResponseWriter, r *http.Request, id string)
 	// GetHealth The same as /health/ready.
 	// (GET /health)
 	GetHealth(w http.ResponseWriter, r *http.Request)
@@ -6240,6 +6354,24 @@ func (_ Unimplemented) GetUser(w http.ResponseWriter, r *http.Request, name stri
 // UpdateUser Set role and password. Existing logins end.
 // (PUT /api/v1/users/{name})
 func (_ Unimplemented) UpdateUser(w http.ResponseWriter, r *http.Request, name string) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
+// ListVerifications Comparisons of the views with the topics, the newest first.
+// (GET /api/v1/verifications)
+func (_ Unimplemented) ListVerifications(w http.ResponseWriter, r *http.Request) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
+// StartVerification Count a past range of the topics again and compare the result with the views.
+// (POST /api/v1/verifications)
+func (_ Unimplemented) StartVerification(w http.ResponseWriter, r *http.Request) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
+// GetVerification State and result of a verification.
+// (GET /api/v1/verifications/{id})
+func (_ Unimplemented) GetVerification(w http.ResponseWriter, r *http.Request, id string) {
 	w.WriteHeader(http.StatusNotImplemented)
 }
 
@@ -11841,6 +11973,60 @@ func (siw *ServerInterfaceWrapper) UpdateUser(w http.ResponseWriter, r *http.Req
 	handler.ServeHTTP(w, r)
 }
 
+// ListVerifications operation middleware
+func (siw *ServerInterfaceWrapper) ListVerifications(w http.ResponseWriter, r *http.Request) {
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.ListVerifications(w, r)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// StartVerification operation middleware
+func (siw *ServerInterfaceWrapper) StartVerification(w http.ResponseWriter, r *http.Request) {
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.StartVerification(w, r)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// GetVerification operation middleware
+func (siw *ServerInterfaceWrapper) GetVerification(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "id" -------------
+	var id string
+
+	err = runtime.BindStyledParameterWithOptions("simple", "id", chi.URLParam(r, "id"), &id, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: r.URL.RawPath == ""})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "id", Err: err})
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.GetVerification(w, r, id)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
 // GetHealth operation middleware
 func (siw *ServerInterfaceWrapper) GetHealth(w http.ResponseWriter, r *http.Request) {
 
@@ -12305,6 +12491,15 @@ func HandlerWithOptions(si ServerInterface, options ChiServerOptions) http.Handl
 	})
 	r.Group(func(r chi.Router) {
 		r.Get(options.BaseURL+"/api/v1/backups/{id}", wrapper.GetBackup)
+	})
+	r.Group(func(r chi.Router) {
+		r.Get(options.BaseURL+"/api/v1/verifications", wrapper.ListVerifications)
+	})
+	r.Group(func(r chi.Router) {
+		r.Post(options.BaseURL+"/api/v1/verifications", wrapper.StartVerification)
+	})
+	r.Group(func(r chi.Router) {
+		r.Get(options.BaseURL+"/api/v1/verifications/{id}", wrapper.GetVerification)
 	})
 	r.Group(func(r chi.Router) {
 		r.Get(options.BaseURL+"/api/v1/config", wrapper.GetConfig)
@@ -13442,23 +13637,6 @@ type CancelBackup204Response struct {
 func (response CancelBackup204Response) VisitCancelBackupResponse(w http.ResponseWriter) error {
 	w.WriteHeader(204)
 	return nil
-}
-
-type CancelBackupdefaultApplicationProblemPlusJSONResponse struct {
-	Body       Problem
-	StatusCode int
-}
-
-func (response CancelBackupdefaultApplicationProblemPlusJSONResponse) VisitCancelBackupResponse(w http.ResponseWriter) error {
-
-	var buf bytes.Buffer
-	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
-		return err
-	}
-	w.Header().Set("Content-Type", "application/problem+json")
-	w.WriteHeader(response.StatusCode)
-	_, err := buf.WriteTo(w)
-	return err
 }
 
 type GetBackupRequestObject struct {
@@ -16319,6 +16497,122 @@ func (response UpdateUserdefaultApplicationProblemPlusJSONResponse) VisitUpdateU
 	return err
 }
 
+type ListVerificationsRequestObject struct {
+}
+
+type ListVerificationsResponseObject interface {
+	VisitListVerificationsResponse(w http.ResponseWriter) error
+}
+
+type ListVerifications200JSONResponse VerificationList
+
+func (response ListVerifications200JSONResponse) VisitListVerificationsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListVerificationsdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response ListVerificationsdefaultApplicationProblemPlusJSONResponse) VisitListVerificationsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type StartVerificationRequestObject struct {
+	Body *StartVerificationJSONRequestBody
+}
+
+type StartVerificationResponseObject interface {
+	VisitStartVerificationResponse(w http.ResponseWriter) error
+}
+
+type StartVerification202JSONResponse Verification
+
+func (response StartVerification202JSONResponse) VisitStartVerificationResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(202)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type StartVerificationdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response StartVerificationdefaultApplicationProblemPlusJSONResponse) VisitStartVerificationResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetVerificationRequestObject struct {
+	Id string `json:"id"`
+}
+
+type GetVerificationResponseObject interface {
+	VisitGetVerificationResponse(w http.ResponseWriter) error
+}
+
+type GetVerification200JSONResponse Verification
+
+func (response GetVerification200JSONResponse) VisitGetVerificationResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetVerificationdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response GetVerificationdefaultApplicationProblemPlusJSONResponse) VisitGetVerificationResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type GetHealthRequestObject struct {
 }
 
@@ -16853,6 +17147,15 @@ type StrictServerInterface interface {
 	// UpdateUser Set role and password. Existing logins end.
 	// (PUT /api/v1/users/{name})
 	UpdateUser(ctx context.Context, request UpdateUserRequestObject) (UpdateUserResponseObject, error)
+	// ListVerifications Comparisons of the views with the topics, the newest first.
+	// (GET /api/v1/verifications)
+	ListVerifications(ctx context.Context, request ListVerificationsRequestObject) (ListVerificationsResponseObject, error)
+	// StartVerification Count a past range of the topics again and compare the result with the views.
+	// (POST /api/v1/verifications)
+	StartVerification(ctx context.Context, request StartVerificationRequestObject) (StartVerificationResponseObject, error)
+	// GetVerification State and result of a verification.
+	// (GET /api/v1/verifications/{id})
+	GetVerification(ctx context.Context, request GetVerificationRequestObject) (GetVerificationResponseObject, error)
 	// GetHealth The same as /health/ready.
 	// (GET /health)
 	GetHealth(ctx context.Context, request GetHealthRequestObject) (GetHealthResponseObject, error)
@@ -19624,6 +19927,90 @@ func (sh *strictHandler) UpdateUser(w http.ResponseWriter, r *http.Request, name
 		sh.options.ResponseErrorHandlerFunc(w, r, err)
 	} else if validResponse, ok := response.(UpdateUserResponseObject); ok {
 		if err := validResponse.VisitUpdateUserResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// ListVerifications operation middleware
+func (sh *strictHandler) ListVerifications(w http.ResponseWriter, r *http.Request) {
+	var request ListVerificationsRequestObject
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.ListVerifications(ctx, request.(ListVerificationsRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListVerifications")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(ListVerificationsResponseObject); ok {
+		if err := validResponse.VisitListVerificationsResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// StartVerification operation middleware
+func (sh *strictHandler) StartVerification(w http.ResponseWriter, r *http.Request) {
+	var request StartVerificationRequestObject
+
+	var body StartVerificationJSONRequestBody
+	if err := runtime.BindJSONBody(r, &body); err != nil {
+		if !errors.Is(err, io.EOF) {
+			sh.options.RequestErrorHandlerFunc(w, r, fmt.Errorf("can't decode JSON body: %w", err))
+			return
+		}
+	} else {
+		request.Body = &body
+	}
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.StartVerification(ctx, request.(StartVerificationRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "StartVerification")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(StartVerificationResponseObject); ok {
+		if err := validResponse.VisitStartVerificationResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// GetVerification operation middleware
+func (sh *strictHandler) GetVerification(w http.ResponseWriter, r *http.Request, id string) {
+	var request GetVerificationRequestObject
+
+	request.Id = id
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.GetVerification(ctx, request.(GetVerificationRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "GetVerification")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(GetVerificationResponseObject); ok {
+		if err := validResponse.VisitGetVerificationResponse(w); err != nil {
 			sh.options.ResponseErrorHandlerFunc(w, r, err)
 		}
 	} else if response != nil {

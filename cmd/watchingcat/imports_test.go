@@ -48,6 +48,8 @@ var may = map[string]struct {
 	"pipeline/progress": {nil, "how far the pipeline is has one shape, without Kafka"},
 	"pipeline/replay": {[]string{"storage", "views", "pipeline/progress", "pipeline/encoding", "pipeline/ingest", "pipeline/source", "pipeline/kafka"},
 		"a replay drives what reads the topics; nothing that reads them knows of it"},
+	"pipeline/verify": {[]string{"storage", "views", "pipeline/encoding", "pipeline/kafka", "pipeline/progress", "pipeline/source"},
+		"records are counted apart from ingest and the scan, and nothing of the pipeline depends on it"},
 	"pipeline/doctor": {[]string{"storage", "views", "pipeline/encoding", "pipeline/ingest", "pipeline/otlp", "pipeline/kafka"},
 		"the doctor decodes records as ingest does, and nothing depends on it"},
 	"pipeline/broker":      {[]string{"storage"}, "the broker knows topics and bytes"},

@@ -35,6 +35,7 @@ import (
 	"github.com/gaurav/watchingcat/pipeline/receiver"
 	"github.com/gaurav/watchingcat/pipeline/replay"
 	"github.com/gaurav/watchingcat/pipeline/source"
+	"github.com/gaurav/watchingcat/pipeline/verify"
 	"github.com/gaurav/watchingcat/storage"
 	"github.com/gaurav/watchingcat/storage/backup"
 	"github.com/gaurav/watchingcat/storage/raw"
@@ -71,6 +72,7 @@ type App struct {
 	objectsRead atomic.Bool
 	objectsErr  atomic.Pointer[error] // of the last attempt to read it
 	history     progress.History      // of the pipeline
+	verifier    *verify.Verifier
 	rules       *books.RuleBook
 	slos        *books.SLOBook
 	// ruleFiles are the rules of files as they were read last; loading lets one change at a time into force.
@@ -219,6 +221,9 @@ func (a *App) openPipeline(context.Context) (err error) {
 		return openError(err)
 	}
 	a.live = a.gens.Live()
+	of := verified{&a.cfg, a.gens, a.live}.config(a.kafka(), a.encodings())
+	of.Metrics, of.Logger = verify.NewMetrics(a.reg), a.log
+	a.verifier = verify.New(of)
 	a.reloads = newReloads(a.reg, a.start)
 	a.backups = backups.Runner(&a.cfg, backups.Source(a.db, a.folders, Version()), a.reg, a.log)
 	a.reg.MustRegister(a.db, &statusCollector{a}, ingest.MetricCollector{Counters: a.live.Metrics().Counters})
@@ -365,7 +370,7 @@ func (a *App) Run(ctx context.Context) error {
 	run.phase(a.eval.Run, a.eval.RunIncidents, a.objects.Run, a.readObjects, pprof)
 	run.phase(a.exports...)
 	pages := func(ctx context.Context) error { return pageOut(ctx, a.cfg.DataDir, a.memory().mapped()) }
-	run.phase(a.gens.Run, a.upkeep, a.record, pages, a.backups.Run, func(ctx context.Context) error {
+	run.phase(a.gens.Run, a.verifier.Run, a.upkeep, a.record, pages, a.backups.Run, func(ctx context.Context) error {
 		a.group.Run(ctx, 5*time.Second, a.committed)
 		return nil
 	})

@@ -85,7 +85,7 @@ func rootCommand() *cobra.Command {
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return config.Usage("%v", err) })
 	root.SetHelpFunc(func(c *cobra.Command, _ []string) { writeHelp(c.OutOrStdout(), c) })
 	root.SetHelpCommand(helpCommand())
-	root.AddCommand(serveCommand(), demoCommand(), loadCommand(), replayCommand(), backupCommand(), restoreCommand(), migrateCommand(), rulesCommand(), explainCommand(),
+	root.AddCommand(serveCommand(), demoCommand(), loadCommand(), replayCommand(), backupCommand(), restoreCommand(), migrateCommand(), rulesCommand(), explainCommand(), verifyCommand(),
 		doctorCommand(), tokenCommand(), userCommand(), configCommand(), versionCommand())
 	return root
 }

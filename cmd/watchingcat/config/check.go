@@ -56,6 +56,7 @@ func (c *Config) check() error {
 	}
 	bad(c.TracesKeep == "all" || c.TracesKeep == "notable", "TRACES_KEEP", "%q is neither all nor notable", c.TracesKeep)
 	bad(c.TracesSample >= 0 && c.TracesSample <= 1, "TRACES_SAMPLE", "%v is not between 0 and 1", c.TracesSample)
+	bad(c.VerifyShare >= 0 && c.VerifyShare <= 1, "VERIFY_SHARE", "%v is not between 0 and 1", c.VerifyShare)
 	bad(c.TracesSlow >= 0, "TRACES_SLOW", "%v is negative", c.TracesSlow)
 	bad(!c.DedupSpans || c.DedupWindow > 0, "DEDUP_SPANS",
 		"is on and DEDUP_WINDOW is off: set DEDUP_WINDOW to how far apart a span may be sent again")

@@ -170,6 +170,7 @@ type Config struct {
 	LogLevel      string        `env:"LOG_LEVEL" yaml:"log_level" group:"process" arg:"level" help:"debug, info, warn or error"`
 	LogFormat     string        `env:"LOG_FORMAT" yaml:"log_format" group:"process" arg:"json|console" help:"format of log lines"`
 	ReadyMaxLag   time.Duration `env:"READY_MAX_LAG" yaml:"ready_max_lag" group:"process" help:"/readyz answers 503 while a partition is further behind than this"`
+	VerifyShare   float64       `env:"VERIFY_SHARE" yaml:"verify_share" group:"process" arg:"fraction" help:"part of one core that counts past records of the topics again and compares them with the views, all the time, as 0.03; reads the topics a second time; 0: only on request, with verify"`
 	ShutdownDelay time.Duration `env:"SHUTDOWN_DELAY" yaml:"shutdown_delay" group:"process" help:"after SIGTERM the server keeps working this long while /readyz answers 503, so that load balancers stop sending requests"`
 	PprofAddr     string        `env:"PPROF_ADDR" yaml:"pprof_addr" group:"process" arg:"host:port" help:"loopback address that serves Go profiles (pprof); empty: disabled"`
 

@@ -1496,6 +1496,93 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/backups": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Backups of this process, the newest first, and the configured location. */
+        get: operations["listBackups"];
+        put?: never;
+        /**
+         * Back up the state while the process runs.
+         * @description The state is as of the time of the request, while records are applied as usual. One backup is made at a time. The server writes it, with its
+         *     own permissions and credentials, to a folder of its machine or to S3. A backup is complete when its manifest is written, which is last.
+         *     `watchingcat restore` restores it.
+         */
+        post: operations["startBackup"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/backups/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description ID of a backup. */
+                id: string;
+            };
+            cookie?: never;
+        };
+        /** State of a backup of this process. */
+        get: operations["getBackup"];
+        put?: never;
+        post?: never;
+        /** Cancel a running backup and delete its files. A finished backup is not changed. */
+        delete: operations["cancelBackup"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/verifications": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Comparisons of the views with the topics, the newest first. */
+        get: operations["listVerifications"];
+        put?: never;
+        /**
+         * Count a past range of the topics again and compare the result with the views.
+         * @description Reads the records of the range from Kafka a second time, counts them with code that shares nothing with the views but the counting
+         *     rules, and compares every cell of spans, calls and log lines. One verification runs at a time. The topics must still hold the
+         *     records; minutes of which they do not are skipped and counted. A verification is kept until the process ends.
+         */
+        post: operations["startVerification"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/verifications/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description ID of the verification. */
+                id: string;
+            };
+            cookie?: never;
+        };
+        /** State and result of a verification. */
+        get: operations["getVerification"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/config": {
         parameters: {
             query?: never;
@@ -4629,7 +4716,7 @@ export interface components {
             meta: components["schemas"]["Meta"];
         };
         /**
-         * @description viewer: read. editor: also change rules, objectives, silences and replays. admin: also manage users and tokens.
+         * @description viewer: read. editor: also change rules, objectives, silences and replays. admin: also manage users, tokens and backups.
          * @enum {string}
          */
         Role: "viewer" | "editor" | "admin";
@@ -4936,8 +5023,145 @@ export interface components {
             /** Format: date-time */
             updated: string;
         };
+        BackupRequest: {
+            /** @description An absolute path of a folder, or `s3://bucket/prefix` with the optional parameters endpoint, region and path_style. Default: WATCHINGCAT_BACKUP_URL. */
+            location?: string;
+            /**
+             * Format: int64
+             * @description Complete backups that stay at the location, this one included; older ones are deleted. 0 keeps all. Default: WATCHINGCAT_BACKUP_KEEP at the configured location, otherwise 0.
+             */
+            keep?: number;
+        };
+        Backup: {
+            id: string;
+            /** @enum {string} */
+            state: "running" | "complete" | "failed" | "canceled";
+            location: string;
+            /** @description Whether WATCHINGCAT_BACKUP_INTERVAL started it. */
+            scheduled: boolean;
+            /**
+             * Format: int64
+             * @description Bytes written.
+             */
+            bytes: number;
+            /**
+             * Format: date-time
+             * @description The state is as of this time.
+             */
+            started: string;
+            /** Format: date-time */
+            finished: string | null;
+            /** @description Why it failed, or why older backups were not deleted. */
+            error: string | null;
+            /** @description Next record of each partition that a restored process reads; null until the backup is complete. */
+            positions: components["schemas"]["BackupPosition"][] | null;
+        };
+        BackupPosition: {
+            topic: string;
+            /** Format: int32 */
+            partition: number;
+            /** Format: int64 */
+            offset: number;
+        };
+        BackupList: {
+            /** @description Configured location (WATCHINGCAT_BACKUP_URL). */
+            location: string | null;
+            /**
+             * Format: double
+             * @description Configured seconds between two backups; null if none are scheduled.
+             */
+            interval_s: number | null;
+            backups: components["schemas"]["Backup"][];
+        };
         ReplayList: {
             replays: components["schemas"]["Replay"][];
+        };
+        VerificationRequest: {
+            /** @description Start; RFC 3339 or Unix seconds. Default: 10 minutes before the end. */
+            start?: string;
+            /** @description End; RFC 3339 or Unix seconds. Default: the newest minute that can be verified. */
+            end?: string;
+        };
+        Verification: {
+            id: string;
+            /** @enum {string} */
+            state: "running" | "finished" | "failed";
+            /**
+             * Format: date-time
+             * @description Start of the event time, in whole minutes.
+             */
+            start: string | null;
+            /**
+             * Format: date-time
+             * @description End of the event time.
+             */
+            end: string | null;
+            /** @description Minutes of the range. */
+            minutes: number;
+            /** @description Minutes that were compared. */
+            compared: number;
+            /** @description Minutes of which the topics no longer hold every record. */
+            skipped: number;
+            /**
+             * Format: int64
+             * @description Records read.
+             */
+            records: number;
+            /**
+             * Format: int64
+             * @description Cells compared.
+             */
+            cells: number;
+            /**
+             * Format: int64
+             * @description Cells not compared, because the order of arrival may decide how they count.
+             */
+            uncertain: number;
+            /**
+             * Format: int64
+             * @description Cells that differ.
+             */
+            differing: number;
+            /** @description The first 20 cells that differ. */
+            differences: components["schemas"]["CellDifference"][];
+            /**
+             * Format: double
+             * @description Seconds spent on decoding, counting and comparing.
+             */
+            busy_s: number;
+            /** Format: date-time */
+            began: string;
+            /** Format: date-time */
+            updated: string;
+            error: string | null;
+        };
+        CellDifference: {
+            view: string;
+            series: string;
+            /**
+             * Format: date-time
+             * @description Start of the bucket.
+             */
+            bucket: string;
+            /** @description The count of the topics. */
+            topics: string;
+            /** @description The count of the views. */
+            views: string;
+        };
+        VerificationList: {
+            verifications: components["schemas"]["Verification"][];
+            /** @description Result of the continuous comparison since the start of the process; null if it is off. */
+            continuous: components["schemas"]["Verification"] | null;
+            /**
+             * Format: date-time
+             * @description Start of the event time that can be verified; null while there is none.
+             */
+            start: string | null;
+            /**
+             * Format: date-time
+             * @description End of the event time that can be verified.
+             */
+            end: string | null;
         };
         /** @description A raw store for data that the views do not hold, or the cache of its answers. */
         Backend: {
@@ -7869,7 +8093,7 @@ export interface operations {
         parameters: {
             query?: {
                 /** @description Only entries for objects of this kind. */
-                kind?: "rule_group" | "rule_switch" | "slo" | "user" | "token" | "silence" | "replay" | "receiver" | "backtest" | "login" | "alert";
+                kind?: "rule_group" | "rule_switch" | "slo" | "user" | "token" | "silence" | "replay" | "backup" | "receiver" | "backtest" | "login" | "alert";
                 /** @description Maximum number of results. */
                 limit?: components["parameters"]["pageLimit"];
                 /** @description Value of `next` in the previous answer. */
@@ -8142,6 +8366,167 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Replay"];
+                };
+            };
+            default: components["responses"]["Problem"];
+        };
+    };
+    listBackups: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The last 50 backups that this process made, and the newest that it found at the configured location when it started. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["BackupList"];
+                };
+            };
+            default: components["responses"]["Problem"];
+        };
+    };
+    startBackup: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: {
+            content: {
+                "application/json": components["schemas"]["BackupRequest"];
+            };
+        };
+        responses: {
+            /** @description The backup was started. */
+            202: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Backup"];
+                };
+            };
+            default: components["responses"]["Problem"];
+        };
+    };
+    getBackup: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description ID of a backup. */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The backup. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Backup"];
+                };
+            };
+            default: components["responses"]["Problem"];
+        };
+    };
+    cancelBackup: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description ID of a backup. */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The backup is canceled. */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+        };
+    };
+    listVerifications: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The verifications. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["VerificationList"];
+                };
+            };
+            default: components["responses"]["Problem"];
+        };
+    };
+    startVerification: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: {
+            content: {
+                "application/json": components["schemas"]["VerificationRequest"];
+            };
+        };
+        responses: {
+            /** @description The verification was started. */
+            202: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Verification"];
+                };
+            };
+            default: components["responses"]["Problem"];
+        };
+    };
+    getVerification: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description ID of the verification. */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The verification. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Verification"];
                 };
             };
             default: components["responses"]["Problem"];
