@@ -4277,12 +4277,12 @@ type Verification struct {
 	Differences []CellDifference `json:"differences"`
 
 	// Differing Cells that differ.
-	Differing int64 `json:"differing"`
+	Differing int64   `json:"differing"`
+	Error     *string `json:"error"`
 
-	// End End of the event time.
-	End   *time.Time `json:"end"`
-	Error *string    `json:"error"`
-	Id    string     `json:"id"`
+	// From Start of the event time, in whole minutes.
+	From *time.Time `json:"from"`
+	Id   string     `json:"id"`
 
 	// Minutes Minutes of the range.
 	Minutes int `json:"minutes"`
@@ -4291,11 +4291,11 @@ type Verification struct {
 	Records int64 `json:"records"`
 
 	// Skipped Minutes of which the topics no longer hold every record.
-	Skipped int `json:"skipped"`
+	Skipped int               `json:"skipped"`
+	State   VerificationState `json:"state"`
 
-	// Start Start of the event time, in whole minutes.
-	Start *time.Time        `json:"start"`
-	State VerificationState `json:"state"`
+	// To End of the event time.
+	To *time.Time `json:"to"`
 
 	// Uncertain Cells not compared, because the order of arrival may decide how they count.
 	Uncertain int64     `json:"uncertain"`
@@ -4310,21 +4310,21 @@ type VerificationList struct {
 	// Continuous Result of the continuous comparison since the start of the process; null if it is off.
 	Continuous *Verification `json:"continuous"`
 
-	// End End of the event time that can be verified.
-	End *time.Time `json:"end"`
+	// From Start of the event time that can be verified; null while there is none.
+	From *time.Time `json:"from"`
 
-	// Start Start of the event time that can be verified; null while there is none.
-	Start         *time.Time     `json:"start"`
+	// To End of the event time that can be verified.
+	To            *time.Time     `json:"to"`
 	Verifications []Verification `json:"verifications"`
 }
 
 // VerificationRequest defines model for VerificationRequest.
 type VerificationRequest struct {
-	// End End; RFC 3339 or Unix seconds. Default: the newest minute that can be verified.
-	End *string `json:"end,omitempty"`
+	// From Start; RFC 3339 or Unix seconds. Default: 10 minutes before the end.
+	From *string `json:"from,omitempty"`
 
-	// Start Start; RFC 3339 or Unix seconds. Default: 10 minutes before the end.
-	Start *string `json:"start,omitempty"`
+	// To End; RFC 3339 or Unix seconds. Default: the newest minute that can be verified.
+	To *string `json:"to,omitempty"`
 }
 
 // Why Evidence at the time of firing; it does not change afterwards. Absent before the alert fires, and if the evidence could not be collected in time.

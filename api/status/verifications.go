@@ -45,7 +45,7 @@ func (unverified) Span() (from, to time.Time, ok bool) { return from, to, false 
 type Verifications struct{ Verifier Verifier }
 
 func verificationAnswer(v progress.Verification) rest.Verification {
-	out := rest.Verification{Id: v.ID, State: rest.VerificationState(v.State), Start: answer.TimeOrNil(v.From), End: answer.TimeOrNil(v.To),
+	out := rest.Verification{Id: v.ID, State: rest.VerificationState(v.State), From: answer.TimeOrNil(v.From), To: answer.TimeOrNil(v.To),
 		Minutes: v.Minutes, Compared: v.Compared, Skipped: v.Skipped, Records: v.Records, Cells: v.Cells, Uncertain: v.Uncertain,
 		Differing: v.Differing, Differences: []rest.CellDifference{}, BusyS: v.Busy.Seconds(), Began: v.Began.UTC(), Updated: v.Updated.UTC(),
 		Error: answer.TextOrNil(v.Error)}
@@ -66,7 +66,7 @@ func (s *Verifications) ListVerifications(context.Context, rest.ListVerification
 		out.Continuous = &a
 	}
 	if from, to, ok := s.Verifier.Span(); ok {
-		out.Start, out.End = &from, &to
+		out.From, out.To = &from, &to
 	}
 	return out, nil
 }
@@ -80,7 +80,7 @@ func (s *Verifications) StartVerification(_ context.Context,
 			name string
 			text *string
 			at   *time.Time
-		}{{"start", b.Start, &from}, {"end", b.End, &to}} {
+		}{{"from", b.From, &from}, {"to", b.To, &to}} {
 			if t.text == nil {
 				continue
 			}

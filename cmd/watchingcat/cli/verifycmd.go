@@ -50,10 +50,10 @@ type verifyFlags struct{ from, to string }
 func (q *verifyFlags) run(ctx context.Context, server *remote, out io.Writer) error {
 	in := rest.VerificationRequest{}
 	if from := timeAgo(q.from, time.Now()); from != "" {
-		in.Start = &from
+		in.From = &from
 	}
 	if to := timeAgo(q.to, time.Now()); to != "" {
-		in.End = &to
+		in.To = &to
 	}
 	var v rest.Verification
 	if err := server.call(ctx, http.MethodPost, "/api/v1/verifications", &in, &v); err != nil {
@@ -78,8 +78,8 @@ func printVerification(out io.Writer, v *rest.Verification) error {
 	if v.State == rest.VerificationStateFailed && v.Error != nil {
 		return fmt.Errorf("the range could not be verified: %s", *v.Error)
 	}
-	if v.Start != nil && v.End != nil {
-		fmt.Fprintf(out, "event time  %s to %s\n", v.Start.UTC().Format(time.RFC3339), v.End.UTC().Format(time.RFC3339))
+	if v.From != nil && v.To != nil {
+		fmt.Fprintf(out, "event time  %s to %s\n", v.From.UTC().Format(time.RFC3339), v.To.UTC().Format(time.RFC3339))
 	}
 	fmt.Fprintf(out, "minutes     %d compared", v.Compared)
 	if v.Skipped > 0 {

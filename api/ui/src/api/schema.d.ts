@@ -5078,9 +5078,9 @@ export interface components {
         };
         VerificationRequest: {
             /** @description Start; RFC 3339 or Unix seconds. Default: 10 minutes before the end. */
-            start?: string;
+            from?: string;
             /** @description End; RFC 3339 or Unix seconds. Default: the newest minute that can be verified. */
-            end?: string;
+            to?: string;
         };
         Verification: {
             id: string;
@@ -5090,12 +5090,12 @@ export interface components {
              * Format: date-time
              * @description Start of the event time, in whole minutes.
              */
-            start: string | null;
+            from: string | null;
             /**
              * Format: date-time
              * @description End of the event time.
              */
-            end: string | null;
+            to: string | null;
             /** @description Minutes of the range. */
             minutes: number;
             /** @description Minutes that were compared. */
@@ -5156,12 +5156,12 @@ export interface components {
              * Format: date-time
              * @description Start of the event time that can be verified; null while there is none.
              */
-            start: string | null;
+            from: string | null;
             /**
              * Format: date-time
              * @description End of the event time that can be verified.
              */
-            end: string | null;
+            to: string | null;
         };
         /** @description A raw store for data that the views do not hold, or the cache of its answers. */
         Backend: {
