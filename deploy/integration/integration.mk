@@ -3,7 +3,7 @@
 
 INTEGRATION      = go test -tags integration -count=1 -v ./deploy/integration
 INTEGRATION_LONG = $(if $(LONG),-rounds=200)
-FAULTS_LONG      = $(if $(LONG),-kills=100 -broker-kills=10 -burst-seeds=20)
+FAULTS_LONG      = $(if $(LONG),-kills=100 -broker-kills=10 -burst-seeds=20 -own-writes=10000)
 
 .PHONY: integration-servers integration faults
 
@@ -23,7 +23,7 @@ integration: integration-stores ## real Kafka, collectors, Jaeger, Prometheus, E
 	go test -tags integration -count=1 -v ./api/live -run TestAutobahn
 
 faults: integration-servers integration-alertmanager ## real kills of watchingcat and Kafka, full disk, and the like, against an oracle
-	$(INTEGRATION) -timeout 60m -run 'TestBackup|TestBurst|TestKill|TestAlertKill|TestReplay|TestBrokerKill|TestBrokerDown|TestTopic|TestWrong|InUse|TestDisk|TestFewDescriptors|TestDataFolderDeleted|TestReadersOfALargeTrace' $(FAULTS_LONG)
+	$(INTEGRATION) -timeout 60m -run 'TestBackup|TestBurst|TestKill|TestAlertKill|TestReplay|TestBrokerKill|TestBrokerDown|TestTopic|TestWrong|InUse|TestDisk|TestFewDescriptors|TestDataFolderDeleted|TestReadersOfALargeTrace|TestReadYourWrites|TestRetention' $(FAULTS_LONG)
 	$(if $(LONG),$(INTEGRATION) -timeout 60m -run 'TestKill$$|TestBurst' -real-kafka -kills=20 -burst-seeds=20)
 
 .PHONY: bench-latency
