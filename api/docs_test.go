@@ -17,7 +17,7 @@ import (
 
 var (
 	docHref    = regexp.MustCompile(`(?:href|src)="([^"]*)"`)
-	docMention = regexp.MustCompile("(?:^|[^a-z])(/api/v1/[A-Za-z0-9_/{}.-]+)")
+	docMention = regexp.MustCompile("(?:^|[^a-z0-9])(/api/v1/[A-Za-z0-9_/{}.-]+)")
 	readmeLink = regexp.MustCompile(`\]\(([^)]*)\)`)
 )
 
