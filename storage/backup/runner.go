@@ -178,7 +178,7 @@ func (r *Runner) ended(job *Job, st Store, configured bool, m *Manifest, err err
 	r.cancel = nil
 	r.m.running.Set(0)
 	job.Finished = r.c.Source.Now().UTC()
-	log := r.c.Logger.With().Str("backup", job.ID).Str("location", st.String()).Dur("took", job.Finished.Sub(job.Started)).Logger()
+	log := r.c.Logger.With().Str("backup", job.ID).Str("location", st.String()).Dur("took_ms", job.Finished.Sub(job.Started)).Logger()
 	if job.State = StateComplete; m != nil {
 		job.Positions = append([]Position{}, m.Positions...)
 		r.m.size.Set(float64(m.Size()))

@@ -139,8 +139,11 @@ func (l local) List(_ context.Context, prefix string) ([]Object, error) {
 			return nil
 		}
 		info, err := e.Info()
-		if err != nil {
+		if errors.Is(err, fs.ErrNotExist) {
 			return nil // deleted meanwhile
+		}
+		if err != nil {
+			return err
 		}
 		list = append(list, Object{name, info.Size(), info.ModTime()})
 		return nil

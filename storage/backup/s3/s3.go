@@ -22,6 +22,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/config"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 	"github.com/aws/aws-sdk-go-v2/service/s3/types"
+	"github.com/aws/smithy-go/logging"
 
 	"github.com/gaurav/watchingcat/storage/backup"
 )
@@ -31,6 +32,9 @@ const Scheme = "s3://"
 
 // attempts is how often a request is sent.
 const attempts = 5
+
+// credentialsTimeout bounds how long credentials are looked for.
+const credentialsTimeout = 15 * time.Second
 
 // answerTimeout bounds the time until a request is answered, without the answer's body.
 const answerTimeout = 2 * time.Minute
@@ -102,13 +106,20 @@ func Open(ctx context.Context, text string, transport *http.Transport) (backup.S
 			t.TLSClientConfig = c.Clone()
 		}
 	})
-	opts := []func(*config.LoadOptions) error{config.WithRetryMaxAttempts(attempts), config.WithHTTPClient(client)}
+	opts := []func(*config.LoadOptions) error{config.WithRetryMaxAttempts(attempts), config.WithHTTPClient(client),
+		config.WithLogger(logging.Nop{})} // it would write to stderr
 	if l.region != "" {
 		opts = append(opts, config.WithRegion(l.region))
 	}
 	c, err := config.LoadDefaultConfig(ctx, opts...)
 	if err != nil {
 		return nil, fmt.Errorf("settings of AWS: %w", err)
+	}
+	asked, cancel := context.WithTimeout(ctx, credentialsTimeout)
+	defer cancel()
+	if _, err := c.Credentials.Retrieve(asked); err != nil {
+		return nil, fmt.Errorf("there are no credentials for %s%s: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or another part of AWS' default chain (%w)",
+			Scheme, l.bucket, err)
 	}
 	if c.Region == "" {
 		c.Region = "us-east-1" // stores other than AWS' have none
