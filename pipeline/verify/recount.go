@@ -50,7 +50,7 @@ type copies struct{ first, last int64 }
 func newRecount(r Rules, w Window, width time.Duration, only map[callID]bool) *recount {
 	return &recount{Rules: r, from: uint64(w.From.UnixNano()), to: uint64(w.To.UnixNano()), width: int64(width / time.Second),
 		red: map[redKey]*count{}, edges: map[edgeKey]*count{}, lines: map[lineKey]*count{},
-		calls:   calls{groups: map[callID]*group{}, only: only},
+		calls:   newCalls(only),
 		records: map[[16]byte]*copies{}, spans: map[[16]byte]*copies{}}
 }
 
@@ -226,7 +226,7 @@ func (c *recount) span(r *resource, s ptrace.Span, at arrival) {
 		k := redKey{service: r.service, operation: clean(s.Name(), maxName), dims: dims, kind: kind, status: status, bucket: c.bucket(end)}
 		add(c.red, k, count{n: n, sum: d * n, shape: shape(d, n), uncertain: at.uncertain})
 	}
-	c.half(r, s, half{service: r.service, dims: dims, end: end, duration: d, failed: s.Status().Code() == ptrace.StatusCodeError, arrival: at})
+	c.half(r, s, named{r.service, dims}, end, d, at)
 }
 
 func add[K comparable](m map[K]*count, k K, c count) {

@@ -33,7 +33,7 @@ type Config struct {
 	Decoder func(topic string) encoding.Decoder
 	// Settled is how far behind the complete frontier a window must lie.
 	Settled time.Duration
-	// Share is the part of one core that Run takes, without what fetching and decompression cost; 0: Run only waits.
+	// Share is the part of one core that Run takes; 0: Run only waits.
 	Share   float64
 	Metrics *Metrics
 	Logger  zerolog.Logger

@@ -483,13 +483,13 @@ func TestItinerary(t *testing.T) {
 	}
 }
 
-// TestPacer: over a while, work takes the share.
+// TestPacer: over a while, work and the fetching for it take the share.
 func TestPacer(t *testing.T) {
 	p, waited := pacer{share: 0.03}, time.Duration(0)
 	for range 1000 {
 		waited += p.worked(time.Millisecond)
 	}
-	require.InDelta(t, 0.03, float64(time.Second)/float64(time.Second+waited), 0.001)
+	require.InDelta(t, 0.03, (1+fetched)*float64(time.Second)/float64(time.Second+waited), 0.001)
 }
 
 // FuzzRecords: whatever a record holds, the views count of it what the recount does.
@@ -531,4 +531,49 @@ func FuzzRecords(f *testing.F) {
 		found.add(compare("logs", n.lines, h.lines))
 		require.Empty(t, found.differing)
 	})
+}
+
+// BenchmarkRecount counts records of twelve spans of five resources.
+func BenchmarkRecount(b *testing.B) {
+	now := time.Unix(1_700_000_000, 0).Truncate(time.Minute).Add(30 * time.Second)
+	c := &compared{t: &testing.T{}, r: rand.New(rand.NewPCG(10, 10)), now: now}
+	var records []*kgo.Record
+	spans := 0
+	for i := range 5000 {
+		td := ptrace.NewTraces()
+		for j := range 5 {
+			rs := td.ResourceSpans().AppendEmpty()
+			for k, v := range map[string]string{"service.name": fmt.Sprintf("service-%d", (i+j)%20), "deployment.environment.name": "prod",
+				"service.namespace": "shop", "host.name": "node-17", "k8s.pod.name": "service-5cb7f9d4c-xk2vq", "telemetry.sdk.language": "go"} {
+				rs.Resource().Attributes().PutStr(k, v)
+			}
+			ss := rs.ScopeSpans().AppendEmpty()
+			for range 2 + j%2 {
+				s := ss.Spans().AppendEmpty()
+				c.span(s, now)
+				s.SetTraceID(pcommon.TraceID{1, byte(i), byte(i >> 8)})
+				s.SetKind(ptrace.SpanKind(2 + spans%3))
+				s.Attributes().PutStr("http.route", "/api/orders/{id}")
+				s.Attributes().PutStr("http.request.method", "GET")
+				s.Attributes().PutInt("http.response.status_code", 200)
+				s.Attributes().PutStr("url.path", "/api/orders/1792")
+				spans++
+			}
+		}
+		v, err := (&ptrace.ProtoMarshaler{}).MarshalTraces(td)
+		require.NoError(b, err)
+		records = append(records, &kgo.Record{Topic: pipelinetest.Topic, Value: v, Timestamp: now})
+	}
+	w := Window{now.Truncate(time.Minute), now.Truncate(time.Minute).Add(time.Minute)}
+	d := encoding.Decoder{Signal: encoding.Spans}
+	for b.Loop() {
+		n := newRecount(Rules{Dimensions: []string{"deployment.environment.name", "service.namespace"}, Pairing: 10 * time.Second,
+			Dedup: 5 * time.Minute, Tolerance: 10 * time.Second, MaxSpans: 100_000}, w, 10*time.Second, nil)
+		var u decoder
+		for _, r := range records {
+			u.count(n, r, d, arrival{ms: now.UnixMilli()})
+		}
+		n.pair()
+	}
+	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/float64(spans), "ns/span")
 }
