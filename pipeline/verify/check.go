@@ -83,8 +83,8 @@ type checking struct {
 
 // hold reads the views.
 func (c *checking) hold() error {
-	r, done := c.v.c.Views()
-	defer done()
+	r, release := c.v.c.Views()
+	defer release()
 	c.before = c.v.c.Positions()
 	f := r.Frontier()
 	c.width = f.WidthAt(c.w.From)
@@ -96,11 +96,10 @@ func (c *checking) hold() error {
 		return err
 	}
 	c.after = c.v.c.Positions()
-	if now, done := c.v.c.Views(); now.Frontier().Version != f.Version {
-		done()
+	now, done := c.v.c.Views()
+	defer done()
+	if now.Frontier().Version != f.Version {
 		return errSwapped
-	} else {
-		done()
 	}
 	return nil
 }

@@ -221,7 +221,7 @@ func (c *recount) span(r *resource, s ptrace.Span, at arrival) {
 		status = 0
 	}
 	if inside {
-		c.late = max(c.late, time.Duration(int64(at.ms)*1e6-int64(end)))
+		c.late = max(c.late, time.Duration(at.ms*1e6-int64(end)))
 		n := adjusted(s)
 		k := redKey{service: r.service, operation: clean(s.Name(), maxName), dims: dims, kind: kind, status: status, bucket: c.bucket(end)}
 		add(c.red, k, count{n: n, sum: d * n, shape: shape(d, n), uncertain: at.uncertain})

@@ -24,7 +24,7 @@ func (a *App) openAPI(context.Context) (err error) {
 	a.server, err = api.New(api.Config{
 		Views: a.live, Dimensions: a.cfg.Dimensions, Pipeline: pipelineAnswers{a}, History: &a.history, Replays: replayAnswers{a.gens},
 		Backups: a.backups, Verifier: a.verifier,
-		Topics:  topicBacktests{a}, Alerts: a.eval, Queryable: a.eval.QueryableOver(a.allSources()), Exemplars: a.allSources(),
+		Topics: topicBacktests{a}, Alerts: a.eval, Queryable: a.eval.QueryableOver(a.allSources()), Exemplars: a.allSources(),
 		Metrics: a.live.Metrics(), Stores: a.stores.answers(),
 		Engine: query.NewEngine(query.EngineConfig{Concurrency: queriesAtOnce}, a.slog, a.reg),
 		Rules:  a.rules, SLOs: a.slos, Incidents: a.incidents,
