@@ -39,7 +39,7 @@ lint: ## golangci-lint, govulncheck, functions that only tests call, and a linte
 	REDOCLY_TELEMETRY=off REDOCLY_SUPPRESS_UPDATE_NOTICE=true npx --yes @redocly/cli@2.77.0 lint --config .redocly.yaml api/openapi.yaml
 
 .PHONY: packages
-packages: ## lint the Helm chart, render it into Kubernetes' types, check its settings, and verify the unit of systemd
+packages: ## lint the Helm chart, render it and the Kustomize base into Kubernetes' types, check their settings, and verify the unit of systemd
 	cd deploy/packages && $(GO) vet ./... && $(GO) test ./...
 
 .PHONY: fuzz

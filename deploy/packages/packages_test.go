@@ -74,9 +74,14 @@ func values(t *testing.T, text string) map[string]any {
 // render is what the chart becomes, by file, less what is empty.
 func render(t *testing.T, v map[string]any) (map[string]string, error) {
 	t.Helper()
+	return renderAs(t, "cat", "observability", v)
+}
+
+func renderAs(t *testing.T, name, namespace string, v map[string]any) (map[string]string, error) {
+	t.Helper()
 	c, err := loader.Load(chartDir)
 	require.NoError(t, err)
-	all, err := util.ToRenderValues(c, v, common.ReleaseOptions{Name: "cat", Namespace: "observability", Revision: 1, IsInstall: true}, common.DefaultCapabilities)
+	all, err := util.ToRenderValues(c, v, common.ReleaseOptions{Name: name, Namespace: namespace, Revision: 1, IsInstall: true}, common.DefaultCapabilities)
 	if err != nil {
 		return nil, err
 	}
@@ -232,12 +237,6 @@ func TestUnit(t *testing.T) {
 
 func golden(t *testing.T, name string, got []byte) {
 	t.Helper()
-	file := filepath.Join("testdata", name)
-	if *update {
-		require.NoError(t, os.MkdirAll("testdata", 0o750))
-		require.NoError(t, os.WriteFile(file, got, 0o600))
-	}
-	want, err := os.ReadFile(file)
-	require.NoError(t, err)
-	require.Equal(t, string(want), string(got), "`go test -update` writes it")
+	require.NoError(t, os.MkdirAll("testdata", 0o750))
+	same(t, filepath.Join("testdata", name), got)
 }
