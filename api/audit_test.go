@@ -104,7 +104,7 @@ var changes = []struct{ operation, request, entry string }{
 }
 
 // readers are the operations that send something and change nothing that others see.
-var readers = map[string]bool{"testBackend": true, "startVerification": true, "mcp": true, // each tool makes a request of its own, which is audited
+var readers = map[string]bool{"testBackend": true, "startVerification": true, "cancelVerification": true, "mcp": true, // each tool makes a request of its own, which is audited
 	"queryMetrics": true, "searchTraces": true, "searchLogs": true, "backtestAlertRule": true, "backtestRules": true,
 	"makeAlertRules": true, "convertDashboard": true,
 	"refreshLogin":  true,

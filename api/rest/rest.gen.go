@@ -1098,6 +1098,7 @@ func (e TraceSearchStatus) Valid() bool {
 
 // Defines values for VerificationState.
 const (
+	VerificationStateCanceled VerificationState = "canceled"
 	VerificationStateFailed   VerificationState = "failed"
 	VerificationStateFinished VerificationState = "finished"
 	VerificationStateRunning  VerificationState = "running"
@@ -1106,6 +1107,8 @@ const (
 // Valid indicates whether the value is a known member of the VerificationState enum.
 func (e VerificationState) Valid() bool {
 	switch e {
+	case VerificationStateCanceled:
+		return true
 	case VerificationStateFailed:
 		return true
 	case VerificationStateFinished:
@@ -5733,6 +5736,9 @@ type ServerInterface interface {
 	// StartVerification Count a past range of the topics again and compare the result with the views.
 	// (POST /api/v1/verifications)
 	StartVerification(w http.ResponseWriter, r *http.Request)
+	// CancelVerification Cancel a verification. Its result so far stays in the list.
+	// (DELETE /api/v1/verifications/{id})
+	CancelVerification(w http.ResponseWriter, r *http.Request, id string)
 	// GetVerification State and result of a verification.
 	// (GET /api/v1/verifications/{id})
 	GetVerification(w http.ResponseWriter, r *http.Request, id string)
@@ -6366,6 +6372,12 @@ func (_ Unimplemented) ListVerifications(w http.ResponseWriter, r *http.Request)
 // StartVerification Count a past range of the topics again and compare the result with the views.
 // (POST /api/v1/verifications)
 func (_ Unimplemented) StartVerification(w http.ResponseWriter, r *http.Request) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
+// CancelVerification Cancel a verification. Its result so far stays in the list.
+// (DELETE /api/v1/verifications/{id})
+func (_ Unimplemented) CancelVerification(w http.ResponseWriter, r *http.Request, id string) {
 	w.WriteHeader(http.StatusNotImplemented)
 }
 
@@ -12001,6 +12013,32 @@ func (siw *ServerInterfaceWrapper) StartVerification(w http.ResponseWriter, r *h
 	handler.ServeHTTP(w, r)
 }
 
+// CancelVerification operation middleware
+func (siw *ServerInterfaceWrapper) CancelVerification(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "id" -------------
+	var id string
+
+	err = runtime.BindStyledParameterWithOptions("simple", "id", chi.URLParam(r, "id"), &id, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: r.URL.RawPath == ""})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "id", Err: err})
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.CancelVerification(w, r, id)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
 // GetVerification operation middleware
 func (siw *ServerInterfaceWrapper) GetVerification(w http.ResponseWriter, r *http.Request) {
 
@@ -12497,6 +12535,9 @@ func HandlerWithOptions(si ServerInterface, options ChiServerOptions) http.Handl
 	})
 	r.Group(func(r chi.Router) {
 		r.Post(options.BaseURL+"/api/v1/verifications", wrapper.StartVerification)
+	})
+	r.Group(func(r chi.Router) {
+		r.Delete(options.BaseURL+"/api/v1/verifications/{id}", wrapper.CancelVerification)
 	})
 	r.Group(func(r chi.Router) {
 		r.Get(options.BaseURL+"/api/v1/verifications/{id}", wrapper.GetVerification)
@@ -16574,6 +16615,39 @@ func (response StartVerificationdefaultApplicationProblemPlusJSONResponse) Visit
 	return err
 }
 
+type CancelVerificationRequestObject struct {
+	Id string `json:"id"`
+}
+
+type CancelVerificationResponseObject interface {
+	VisitCancelVerificationResponse(w http.ResponseWriter) error
+}
+
+type CancelVerification204Response struct {
+}
+
+func (response CancelVerification204Response) VisitCancelVerificationResponse(w http.ResponseWriter) error {
+	w.WriteHeader(204)
+	return nil
+}
+
+type CancelVerificationdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response CancelVerificationdefaultApplicationProblemPlusJSONResponse) VisitCancelVerificationResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type GetVerificationRequestObject struct {
 	Id string `json:"id"`
 }
@@ -17153,6 +17227,9 @@ type StrictServerInterface interface {
 	// StartVerification Count a past range of the topics again and compare the result with the views.
 	// (POST /api/v1/verifications)
 	StartVerification(ctx context.Context, request StartVerificationRequestObject) (StartVerificationResponseObject, error)
+	// CancelVerification Cancel a verification. Its result so far stays in the list.
+	// (DELETE /api/v1/verifications/{id})
+	CancelVerification(ctx context.Context, request CancelVerificationRequestObject) (CancelVerificationResponseObject, error)
 	// GetVerification State and result of a verification.
 	// (GET /api/v1/verifications/{id})
 	GetVerification(ctx context.Context, request GetVerificationRequestObject) (GetVerificationResponseObject, error)
@@ -19985,6 +20062,32 @@ func (sh *strictHandler) StartVerification(w http.ResponseWriter, r *http.Reques
 		sh.options.ResponseErrorHandlerFunc(w, r, err)
 	} else if validResponse, ok := response.(StartVerificationResponseObject); ok {
 		if err := validResponse.VisitStartVerificationResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// CancelVerification operation middleware
+func (sh *strictHandler) CancelVerification(w http.ResponseWriter, r *http.Request, id string) {
+	var request CancelVerificationRequestObject
+
+	request.Id = id
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.CancelVerification(ctx, request.(CancelVerificationRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "CancelVerification")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(CancelVerificationResponseObject); ok {
+		if err := validResponse.VisitCancelVerificationResponse(w); err != nil {
 			sh.options.ResponseErrorHandlerFunc(w, r, err)
 		}
 	} else if response != nil {

@@ -18,6 +18,8 @@ type Verifier interface {
 	Get(id string) (progress.Verification, bool)
 	// Start compares a range; zero times are open ends.
 	Start(from, to time.Time) (progress.Verification, error)
+	// Cancel ends one, whose result so far stays; ok is false if it is not known.
+	Cancel(id string) (ok bool)
 	// Always is the comparison that runs all the time; ok is false if none does.
 	Always() (v progress.Verification, ok bool)
 	// Span is the range that can be verified; ok is false while there is none.
@@ -36,6 +38,8 @@ func (unverified) Get(string) (progress.Verification, bool) { return progress.Ve
 func (unverified) Start(time.Time, time.Time) (progress.Verification, error) {
 	return progress.Verification{}, progress.ErrVerificationRange
 }
+
+func (unverified) Cancel(string) bool { return false }
 
 func (unverified) Always() (progress.Verification, bool) { return progress.Verification{}, false }
 
@@ -107,8 +111,21 @@ func (s *Verifications) StartVerification(_ context.Context,
 func (s *Verifications) GetVerification(_ context.Context, q rest.GetVerificationRequestObject) (rest.GetVerificationResponseObject, error) {
 	v, ok := s.Verifier.Get(q.Id)
 	if !ok {
-		return nil, answer.Advise(answer.Problemf(answer.ErrNotFound, "verification_not_found", "there is no verification %q", q.Id),
-			"GET /api/v1/verifications lists them; they are kept until the process ends.")
+		return nil, noVerification(q.Id)
 	}
 	return rest.GetVerification200JSONResponse(verificationAnswer(v)), nil
+}
+
+// CancelVerification implements rest.StrictServerInterface.
+func (s *Verifications) CancelVerification(_ context.Context,
+	q rest.CancelVerificationRequestObject) (rest.CancelVerificationResponseObject, error) {
+	if !s.Verifier.Cancel(q.Id) {
+		return nil, noVerification(q.Id)
+	}
+	return rest.CancelVerification204Response{}, nil
+}
+
+func noVerification(id string) error {
+	return answer.Advise(answer.Problemf(answer.ErrNotFound, "verification_not_found", "there is no verification %q", id),
+		"GET /api/v1/verifications lists them; they are kept until the process ends.")
 }

@@ -31,6 +31,7 @@ const (
 	VerificationRunning  VerificationState = "running"
 	VerificationFinished VerificationState = "finished"
 	VerificationFailed   VerificationState = "failed"
+	VerificationCanceled VerificationState = "canceled"
 )
 
 // MaxDifferences is how many differences a verification lists.

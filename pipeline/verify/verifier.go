@@ -47,6 +47,7 @@ type Verifier struct {
 	late   time.Duration // how late spans came
 	always progress.Verification
 	list   []*progress.Verification // asked for, oldest first
+	cancel context.CancelFunc       // of the one that runs
 	number int
 	base   context.Context // of Run; nil: it does not run
 	wg     sync.WaitGroup
@@ -198,8 +199,30 @@ func (v *Verifier) Start(from, to time.Time) (progress.Verification, error) {
 	if len(v.list) > maxKept {
 		v.list = v.list[1:]
 	}
-	v.wg.Go(func() { v.all(v.base, n, list) })
+	ctx, cancel := context.WithCancel(v.base)
+	v.cancel = cancel
+	v.wg.Go(func() {
+		defer cancel()
+		v.all(ctx, n, list)
+	})
 	return n.Clone(), nil
+}
+
+// Cancel ends a verification, whose result so far stays; one that has ended is left as it is.
+func (v *Verifier) Cancel(id string) bool {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	for _, n := range v.list {
+		if n.ID != id {
+			continue
+		}
+		if n.State == progress.VerificationRunning {
+			n.State, n.Updated = progress.VerificationCanceled, time.Now().UTC()
+			v.cancel()
+		}
+		return true
+	}
+	return false
 }
 
 // all compares the windows of a verification.
@@ -209,6 +232,7 @@ func (v *Verifier) all(ctx context.Context, n *progress.Verification, list []Win
 		r, err := v.check(ctx, w, pace)
 		v.mu.Lock()
 		switch {
+		case n.State != progress.VerificationRunning: // it was canceled
 		case errors.Is(err, ErrGone):
 			n.Skipped++
 		case err != nil:
@@ -216,12 +240,12 @@ func (v *Verifier) all(ctx context.Context, n *progress.Verification, list []Win
 		default:
 			r.addTo(n)
 		}
-		failed := n.State == progress.VerificationFailed
+		ended := n.State != progress.VerificationRunning
 		v.mu.Unlock()
 		if err == nil {
 			v.report(r)
 		}
-		if failed {
+		if ended {
 			return
 		}
 	}

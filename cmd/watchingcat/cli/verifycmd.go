@@ -64,7 +64,8 @@ func (q *verifyFlags) run(ctx context.Context, server *remote, out io.Writer) er
 	for v.State == rest.VerificationStateRunning {
 		select {
 		case <-ctx.Done():
-			return fmt.Errorf("verification %s goes on in the server: %w", v.Id, ctx.Err())
+			err := server.call(context.WithoutCancel(ctx), http.MethodDelete, "/api/v1/verifications/"+v.Id, nil, nil)
+			return errors.Join(fmt.Errorf("verification %s: %w", v.Id, ctx.Err()), err)
 		case <-t.C:
 		}
 		if err := server.call(ctx, http.MethodGet, "/api/v1/verifications/"+v.Id, nil, &v); err != nil {
@@ -77,6 +78,9 @@ func (q *verifyFlags) run(ctx context.Context, server *remote, out io.Writer) er
 func printVerification(out io.Writer, v *rest.Verification) error {
 	if v.State == rest.VerificationStateFailed && v.Error != nil {
 		return fmt.Errorf("the range could not be verified: %s", *v.Error)
+	}
+	if v.State == rest.VerificationStateCanceled {
+		return fmt.Errorf("verification %s was canceled", v.Id)
 	}
 	if v.From != nil && v.To != nil {
 		fmt.Fprintf(out, "event time  %s to %s\n", v.From.UTC().Format(time.RFC3339), v.To.UTC().Format(time.RFC3339))

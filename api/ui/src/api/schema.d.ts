@@ -1577,7 +1577,8 @@ export interface paths {
         get: operations["getVerification"];
         put?: never;
         post?: never;
-        delete?: never;
+        /** Cancel a verification. Its result so far stays in the list. */
+        delete: operations["cancelVerification"];
         options?: never;
         head?: never;
         patch?: never;
@@ -5085,7 +5086,7 @@ export interface components {
         Verification: {
             id: string;
             /** @enum {string} */
-            state: "running" | "finished" | "failed";
+            state: "running" | "finished" | "failed" | "canceled";
             /**
              * Format: date-time
              * @description Start of the event time, in whole minutes.
@@ -8528,6 +8529,28 @@ export interface operations {
                 content: {
                     "application/json": components["schemas"]["Verification"];
                 };
+            };
+            default: components["responses"]["Problem"];
+        };
+    };
+    cancelVerification: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description ID of the verification. */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The verification has ended. */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
             };
             default: components["responses"]["Problem"];
         };
