@@ -19,7 +19,7 @@ integration-stores: integration-servers
 	deploy/servers/setup.sh jaeger prometheus elasticsearch redis promtool amtool schemathesis kosoku
 
 integration: integration-stores ## real Kafka, collectors, Jaeger, Prometheus, Elasticsearch and Redis against watchingcat; latency from Kafka to webhook
-	$(INTEGRATION) -timeout 60m -run 'TestCollector|TestKafkaTokens|TestMetrics|TestCompose|TestLatency$$|TestRulesAPI|TestRawStores|TestPromQL|TestClients|TestDocument' $(INTEGRATION_LONG)
+	$(INTEGRATION) -timeout 60m -run 'TestCollector|TestKafkaTokens|TestMetrics|TestCompose|TestLatency$$|TestRulesAPI|TestRawStores|TestPromQL|TestClients|TestDocument|TestRemoteWrite' $(INTEGRATION_LONG)
 	go test -tags integration -count=1 -v ./api/live -run TestAutobahn
 
 faults: integration-servers integration-alertmanager ## real kills of watchingcat and Kafka, full disk, and the like, against an oracle

@@ -153,7 +153,7 @@ func NewPrometheus(run, dir, more string) (*Store, error) {
 	s.spec = Spec{Name: "prometheus", Path: filepath.Join(run, "prometheus"), Dir: dir,
 		Args: []string{"--config.file", filepath.Join(dir, "prometheus.yml"),
 			"--storage.tsdb.path", filepath.Join(dir, "data"), "--web.listen-address", fmt.Sprintf("127.0.0.1:%d", port),
-			"--web.enable-otlp-receiver", "--enable-feature=exemplar-storage", "--log.level", "warn"}}
+			"--web.enable-otlp-receiver", "--web.enable-remote-write-receiver", "--enable-feature=exemplar-storage", "--log.level", "warn"}}
 	s.ready = answers(s.URL + "/-/ready")
 	return s, files(dir, map[string]string{"prometheus.yml": "storage: {tsdb: {out_of_order_time_window: 24h}}\notlp: {promote_resource_attributes: [service.name]}\n" + more})
 }

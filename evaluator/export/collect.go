@@ -172,7 +172,7 @@ func (c *collector) sets(ctx context.Context, r views.Reader, ts []int64, list [
 	if err != nil {
 		return nil, err
 	}
-	defer q.Close()
+	defer func() { _ = q.Close() }() // it frees views
 	for i, ms := range c.match {
 		found := q.Select(ctx, true, nil, ms...)
 		for found.Next() {

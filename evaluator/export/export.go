@@ -90,7 +90,7 @@ func (x *Exporter) Run(ctx context.Context) error {
 	for {
 		err := x.session(ctx)
 		if ctx.Err() != nil {
-			return nil
+			return nil //nolint:nilerr // it was asked to end
 		}
 		if err != nil && !failing && !errors.Is(err, kafka.ErrReplaced) {
 			x.log.Warn("remote write: the topic of samples does not work; retrying", "topic", x.cfg.Topic, "err", err)
@@ -118,7 +118,7 @@ func (x *Exporter) session(ctx context.Context) error {
 	return x.cfg.Kafka.Lead(ctx, kafka.Led{Group: x.cfg.Group, Topic: x.cfg.Topic, Session: x.cfg.session, Prepare: x.create, Consume: true,
 		Options: append(x.cfg.Kafka.Counted(x.cfg.Topic), kgo.FetchMaxBytes(fetchBytes), kgo.RecordPartitioner(kgo.ManualPartitioner()),
 			kgo.ProducerBatchCompression(kgo.NoCompression()), kgo.ProducerLinger(0))}, func(ctx context.Context, l *kafka.Lead) error {
-		x.log.Info("remote write: this replica is the writer", "receiver", x.cfg.Receiver.URL.Redacted(), "topic", x.cfg.Topic)
+		x.log.Info("remote write: this replica is the writer", "receiver", x.cfg.Receiver.name(), "topic", x.cfg.Topic)
 		x.metrics.writer.Set(1)
 		defer x.metrics.writer.Set(0)
 		return (&session{Exporter: x, Lead: l}).write(ctx)

@@ -71,17 +71,21 @@ func TestAnswers(t *testing.T) {
 		"unavailable, then taken": {answers: []*httptest.ResponseRecorder{status(503), status(500), status(204, written(3))}, types: []string{v2, v2, v2}},
 		"too many requests": {answers: []*httptest.ResponseRecorder{status(429, func(h http.Header) { h.Set("Retry-After", "90") }), status(204, written(3))},
 			types: []string{v2, v2}, wait: 90 * time.Second},
-		"unavailable and full": {answers: []*httptest.ResponseRecorder{status(503)}, full: true, types: []string{v2}, gaveUp: true},
-		"redirected":           {answers: []*httptest.ResponseRecorder{status(302, func(h http.Header) { h.Set("Location", "http://other/") })}, types: []string{v2}, refused: 3},
+		"no answer, then taken": {answers: []*httptest.ResponseRecorder{nil, status(204, written(3))}, types: []string{v2, v2}},
+		"unavailable and full":  {answers: []*httptest.ResponseRecorder{status(503)}, full: true, types: []string{v2}, gaveUp: true},
+		"redirected":            {answers: []*httptest.ResponseRecorder{status(302, func(h http.Header) { h.Set("Location", "http://other/") })}, types: []string{v2}, refused: 3},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				var types []string
-				to := &Receiver{URL: &url.URL{Scheme: "http", Host: "receiver", Path: "/write", User: url.UserPassword("me", "secret")},
+				to := &Receiver{URL: &url.URL{Scheme: "http", Host: "receiver", Path: "/write", User: url.UserPassword("me", "secret"), RawQuery: "token=secret"},
 					Transport: roundTripper(func(r *http.Request) (*http.Response, error) {
 						user, password, _ := r.BasicAuth()
 						require.Equal(t, "me secret", user+" "+password)
 						types = append(types, r.Header.Get("Content-Type"))
+						if c.answers[len(types)-1] == nil {
+							return nil, &url.Error{Op: "Post", URL: r.URL.String(), Err: io.ErrUnexpectedEOF}
+						}
 						return c.answers[len(types)-1].Result(), nil
 					})}
 				var lines strings.Builder
@@ -291,5 +295,21 @@ func FuzzEntry(f *testing.F) {
 		}
 		_ = seriesOf(payload, map[string]labels.Labels{})
 		_, _ = older(payload)
+	})
+}
+
+// FuzzMatch: what is taken for selectors is read again as it is printed.
+func FuzzMatch(f *testing.F) {
+	f.Add(`a_total{x="1,{2",y=~'}'},{__name__=~"b.+"},c:d`)
+	f.Fuzz(func(t *testing.T, text string) {
+		m, err := ParseMatch(text)
+		if err != nil {
+			return
+		}
+		for _, ms := range m {
+			if len(ms) == 0 {
+				t.Fatal("a selector without matchers selects everything")
+			}
+		}
 	})
 }

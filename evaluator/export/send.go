@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"net/url"
 	"strconv"
+	"strings"
 	"time"
 
 	remoteapi "github.com/prometheus/client_golang/exp/api/remote"
@@ -130,14 +131,14 @@ func (s *sender) send(ctx context.Context, e *entry, giveUp func() bool) (refuse
 		}
 		if err == nil {
 			if s.failing {
-				s.log.Info("sending samples works again", "receiver", s.to.URL.Redacted())
+				s.log.Info("sending samples works again", "receiver", s.to.name())
 			}
 			s.failing = false
 			return refused, false, nil
 		}
 		s.metrics.retries.Inc()
 		if !s.failing {
-			s.log.Warn("sending samples failed; they are kept and sent again", "receiver", s.to.URL.Redacted(), "err", s.redacted(err))
+			s.log.Warn("sending samples failed; they are kept and sent again", "receiver", s.to.name(), "err", s.redacted(err))
 		}
 		s.failing = true
 		if giveUp() {
@@ -153,8 +154,16 @@ func (s *sender) send(ctx context.Context, e *entry, giveUp func() bool) (refuse
 	}
 }
 
-// redacted is an error without the credentials of the URL; the client puts only the path and the host into it.
-func (s *sender) redacted(err error) string { return err.Error() }
+// name is the receiver as it is logged: a query may hold a token.
+func (r *Receiver) name() string { return r.URL.Scheme + "://" + r.URL.Host + r.URL.Path }
+
+// redacted is an error without the query of the URL.
+func (s *sender) redacted(err error) string {
+	if s.to.URL.RawQuery == "" {
+		return err.Error()
+	}
+	return strings.ReplaceAll(err.Error(), s.to.URL.RawQuery, "***")
+}
 
 // try sends a part once. An error says that it may be sent again.
 func (s *sender) try(ctx context.Context, e *entry, attempt int) (refused int, err error) {
@@ -184,7 +193,7 @@ func (s *sender) try(ctx context.Context, e *entry, attempt int) (refused int, e
 		return s.refused(e, stats, err), nil
 	}
 	if !s.old {
-		s.log.Info("the receiver does not confirm remote write 2.0; sending 1.0, which has no start timestamps", "receiver", s.to.URL.Redacted())
+		s.log.Info("the receiver does not confirm remote write 2.0; sending 1.0, which has no start timestamps", "receiver", s.to.name())
 	}
 	s.old = true
 	return 0, nil
@@ -193,7 +202,7 @@ func (s *sender) try(ctx context.Context, e *entry, attempt int) (refused int, e
 // refused notes that the receiver does not take a part, and will not if it is sent again.
 func (s *sender) refused(e *entry, stats remote.WriteResponseStats, err error) int {
 	n := max(0, e.samples-stats.AllSamples())
-	s.log.Error("the receiver refused samples; they are dropped", "receiver", s.to.URL.Redacted(), "samples", n,
+	s.log.Error("the receiver refused samples; they are dropped", "receiver", s.to.name(), "samples", n,
 		"time", time.UnixMilli(e.t).UTC().Format(time.RFC3339), "err", s.redacted(err))
 	return n
 }

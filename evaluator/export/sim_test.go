@@ -319,7 +319,7 @@ func (in *receiver) serve(contentType string, body []byte) (*httptest.ResponseRe
 		rec.WriteHeader(http.StatusTooManyRequests)
 		return rec, wait
 	}
-	n := 0
+	var n int
 	if v2 {
 		n = in.keepV2(body)
 	} else {

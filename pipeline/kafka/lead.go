@@ -20,7 +20,7 @@ type Lead struct {
 	ids    map[string][16]byte // of topics, by which newer brokers name them
 }
 
-// ErrReplaced: another process leads.
+// ErrReplaced is returned where another process leads now.
 var ErrReplaced = errors.New("another replica has taken over")
 
 // Led is how Lead joins.

@@ -189,7 +189,7 @@ func verify(t *testing.T, b *pipelinetest.Broker, traces []made) string {
 			return fmt.Sprintf("trace %v (failed %v, slow %v): %d of %d spans", m.id, m.failed, m.slow, len(got[m.id]), want)
 		}
 		for id, is := range got[m.id] {
-			if is != state && !(m.failed || m.slow) {
+			if is != state && !m.failed && !m.slow {
 				return fmt.Sprintf("trace %v, span %v: tracestate %q, want %q", m.id, id, is, state)
 			}
 		}

@@ -70,7 +70,7 @@ func (k *Keeper) Run(ctx context.Context) error {
 			return (&turn{Keeper: k, Lead: l, buffer: newBuffer(k.cfg.Keep), at: map[place]*position{}}).work(ctx)
 		})
 		if ctx.Err() != nil {
-			return nil
+			return nil //nolint:nilerr // it was asked to end
 		}
 		if err != nil && !failing && !errors.Is(err, kafka.ErrReplaced) {
 			k.log.Warn("writing kept traces failed; retrying from the committed positions", "topic", k.cfg.To, "err", err)
