@@ -207,7 +207,11 @@ func (x *session) append(ctx context.Context, t int64, parts []part, end int64) 
 			header(headerTime, t), header(headerAttempt, attempt), header(headerPart, fmt.Sprintf("%d/%d", i, len(parts))),
 			header(headerSamples, p.samples), header(headerBytes, end)}}
 	}
-	if err := x.Client.ProduceSync(ctx, records...).FirstErr(); err != nil {
+	results, err := x.Produce(ctx, records...)
+	if err == nil {
+		err = results.FirstErr()
+	}
+	if err != nil {
 		return 0, fmt.Errorf("write samples to topic %s: %w", x.cfg.Topic, err)
 	}
 	return end, nil

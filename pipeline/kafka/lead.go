@@ -106,6 +106,19 @@ func (l *Lead) Identify(ctx context.Context, topics ...string) error {
 	return fmt.Errorf("read the ID of a topic: %w", err)
 }
 
+// Produce writes records and returns when the brokers have acknowledged or refused all of them, or ctx has ended. The client's ProduceSync
+// waits beyond that: while no broker answers it cannot know whether a record was written, and a process could not end.
+func (l *Lead) Produce(ctx context.Context, records ...*kgo.Record) (kgo.ProduceResults, error) {
+	done := make(chan kgo.ProduceResults, 1)
+	go func() { done <- l.Client.ProduceSync(ctx, records...) }() // ends with the client at the latest
+	select {
+	case results := <-done:
+		return results, nil
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+}
+
 // At is an offset to be committed.
 type At struct {
 	Topic     string

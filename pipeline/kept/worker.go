@@ -297,7 +297,11 @@ func (t *turn) write(ctx context.Context, list []out) error {
 			records = append(records, &kgo.Record{Topic: t.cfg.To, Key: key, Value: value})
 		}
 	}
-	for _, r := range t.Client.ProduceSync(ctx, records...) {
+	results, err := t.Produce(ctx, records...)
+	if err != nil {
+		return err
+	}
+	for _, r := range results {
 		switch {
 		case r.Err == nil:
 		case errors.Is(r.Err, kerr.MessageTooLarge):
