@@ -124,11 +124,11 @@ func restored(t *testing.T, of *app, from string) *app {
 	return b
 }
 
-// TestBackup backs up a process while it applies a stream, folds and deletes raw records. Some time later it is killed, now and then within
+// TestBackup backs up a process while it applies a stream and folds. Some time later it is killed, now and then within
 // a backup. What starts from a backup continues: in the end no cell and no sample differs from the process that was backed up, and no cell
 // from the fold of the topic.
 func TestBackup(t *testing.T) {
-	a := newApp(t, broker(t), "WATCHINGCAT_DEDUP_WINDOW=0s", "WATCHINGCAT_RETENTION_TRACES=1h,1MiB", "WATCHINGCAT_RETENTION_LOGS=1h,1MiB")
+	a := newApp(t, broker(t), "WATCHINGCAT_DEDUP_WINDOW=0s")
 	createTopics(t, a.brokers, metricsTopic)
 	a.start()
 	a.ready()
