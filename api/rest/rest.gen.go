@@ -4300,7 +4300,7 @@ type Verification struct {
 	// To End of the event time.
 	To *time.Time `json:"to"`
 
-	// Uncertain Cells not compared, because the order of arrival may decide how they count.
+	// Uncertain Cells not compared: the order of arrival may decide how they count, or the calls of a minute exceed the memory for them.
 	Uncertain int64     `json:"uncertain"`
 	Updated   time.Time `json:"updated"`
 }

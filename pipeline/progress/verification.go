@@ -15,7 +15,8 @@ type Verification struct {
 	// Minutes of the range, of them compared, and those of which the topics no longer hold every record.
 	Minutes, Compared, Skipped int
 	Records                    int64 // that were read
-	// Cells were compared and Differing of them differ. Uncertain ones were not compared: the order of arrival may decide how they count.
+	// Cells were compared and Differing of them differ. Uncertain ones were not compared: the order of arrival may
+	// decide how they count, or there is no memory for all calls.
 	Cells, Uncertain, Differing int64
 	Differences                 []Difference // the first MaxDifferences
 	Began, Updated              time.Time

@@ -36,9 +36,6 @@ const (
 	isUncertain
 )
 
-// maxHalves bounds the sides of calls that are in memory, about 100 bytes each. With more, calls are not compared.
-const maxHalves = 1_500_000
-
 // calls are the calls of which both sides have to be known.
 type calls struct {
 	last   map[callID]uint32 // number of the last side that came, from 1 on
@@ -46,14 +43,15 @@ type calls struct {
 	ids    map[named]uint32
 	names  []named
 	only   map[callID]bool // sides that end outside of the window are taken for these; nil: for all
-	over   bool            // there were more than maxHalves
+	most   int             // how many sides are kept
+	over   bool            // there were more
 }
 
 // named is a service with its dimensions, or a peer.
 type named struct{ name, dims string }
 
-func newCalls(only map[callID]bool) calls {
-	return calls{last: map[callID]uint32{}, ids: map[named]uint32{}, only: only}
+func newCalls(only map[callID]bool, most int) calls {
+	return calls{last: map[callID]uint32{}, ids: map[named]uint32{}, only: only, most: most}
 }
 
 // id is the number of a name.
@@ -69,7 +67,7 @@ func (c *calls) id(n named) uint32 {
 
 // add takes a side of a call.
 func (c *calls) add(id callID, h half) {
-	if len(c.halves) >= maxHalves {
+	if len(c.halves) >= c.most {
 		c.over = true
 		return
 	}

@@ -18,13 +18,12 @@ import (
 // Result is what the comparison of one window found.
 type Result struct {
 	Window
-	// Cells were compared. Uncertain ones were not: the order of arrival may decide how they count.
+	// Cells were compared. Uncertain ones were not: the order of arrival may decide how they count, or there are too many calls.
 	Cells, Uncertain int
 	Differing        []progress.Difference
 	Records          int64 // that were read
 	Busy             time.Duration
-	// Calls says whether calls were compared; there may be too many of them for that.
-	Calls bool
+	Calls            bool // they were compared
 }
 
 const (
@@ -128,6 +127,9 @@ func (c *checking) recount(ctx context.Context, from, to time.Time, only map[cal
 		took := time.Since(began)
 		c.busy += took
 		c.records++
+		if err := n.fits(); err != nil {
+			return err
+		}
 		return c.rest(ctx, took)
 	})
 	return n, err
@@ -155,7 +157,9 @@ func (c *checking) compare(n *recount) (out comparison) {
 	if c.held.operations != nil {
 		out.add(compare("red by minute", operationsOf(n.red), c.held.operations))
 	}
-	if !n.calls.over {
+	if n.calls.over {
+		out.uncertain += len(c.held.edges)
+	} else {
 		out.add(compare("servicemap", n.edges, c.held.edges))
 	}
 	out.add(compare("logs", n.lines, c.held.lines))

@@ -28,7 +28,7 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 	return &Metrics{
 		windows:   counter("windows_total", "Minutes of the past that were counted again from the topics and compared with the views."),
 		cells:     counter("cells_total", "Cells of the views that were compared with the topics."),
-		uncertain: counter("cells_uncertain_total", "Cells that were not compared because the order of arrival may decide how they count."),
+		uncertain: counter("cells_uncertain_total", "Cells that were not compared: the order of arrival may decide how they count, or the calls of a minute exceed the memory for them."),
 		differing: counter("cells_differing_total", "Cells in which the views differ from the topics."),
 		records:   counter("records_total", "Records that were read again to compare the views with the topics."),
 		busy:      counter("busy_seconds_total", "Seconds spent on decoding, counting and comparing, without fetching and decompression."),

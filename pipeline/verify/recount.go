@@ -1,7 +1,10 @@
 package verify
 
 import (
+	"cmp"
 	"encoding/binary"
+	"errors"
+	"fmt"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -26,6 +29,25 @@ type Rules struct {
 	Tolerance time.Duration
 	// MaxSpans is how many spans or lines a record may hold.
 	MaxSpans int
+	// MaxBytes bounds what one minute takes in memory (0: 256 MiB). Half of it is for calls: with more of them, they are not compared.
+	MaxBytes int64
+}
+
+// entryBytes is about what a cell, the hash of a record or a side of a call takes.
+const entryBytes = 100
+
+func (r *Rules) maxEntries() int { return int(cmp.Or(r.MaxBytes, 256<<20) / entryBytes) }
+
+// ErrLarge is wrapped when a minute holds more than the memory for it.
+var ErrLarge = errors.New("the minute holds more records or cells than there is memory for")
+
+// fits is the error of a recount that takes more than its memory.
+func (c *recount) fits() error {
+	n := len(c.red) + len(c.edges) + len(c.lines) + len(c.records) + len(c.spans)
+	if most := c.maxEntries() / 2; n > most {
+		return fmt.Errorf("%w: %d, at most %d", ErrLarge, n, most)
+	}
+	return nil
 }
 
 // recount is what the topics hold of a window.
@@ -39,8 +61,8 @@ type recount struct {
 	lines map[lineKey]*count
 	calls calls
 
-	records map[[16]byte]*copies
-	spans   map[[16]byte]*copies
+	records map[[16]byte]copies
+	spans   map[[16]byte]copies
 	late    time.Duration // how long after its end the last span of the window came
 }
 
@@ -50,8 +72,8 @@ type copies struct{ first, last int64 }
 func newRecount(r Rules, w Window, width time.Duration, only map[callID]bool) *recount {
 	return &recount{Rules: r, from: uint64(w.From.UnixNano()), to: uint64(w.To.UnixNano()), width: int64(width / time.Second),
 		red: map[redKey]*count{}, edges: map[edgeKey]*count{}, lines: map[lineKey]*count{},
-		calls:   newCalls(only),
-		records: map[[16]byte]*copies{}, spans: map[[16]byte]*copies{}}
+		calls:   newCalls(only, r.maxEntries()/2),
+		records: map[[16]byte]copies{}, spans: map[[16]byte]copies{}}
 }
 
 // arrival is when a record came.
@@ -63,14 +85,15 @@ type arrival struct {
 
 // again notes what came before, and counts nothing. What came in copies further apart than the window is uncertain: it counts as often as
 // the order of arrival says.
-func (c *recount) again(seen map[[16]byte]*copies, id [16]byte, at *arrival) {
-	s := seen[id]
-	if s == nil {
-		seen[id] = &copies{at.ms, at.ms}
+func (c *recount) again(seen map[[16]byte]copies, id [16]byte, at *arrival) {
+	s, ok := seen[id]
+	if !ok {
+		seen[id] = copies{at.ms, at.ms}
 		return
 	}
 	s.first, s.last = min(s.first, at.ms), max(s.last, at.ms)
-	at.copies = s
+	seen[id] = s
+	at.copies = &s
 	at.uncertain = at.uncertain || s.last-s.first > c.Dedup.Milliseconds()
 }
 

@@ -456,6 +456,31 @@ func TestAskedFor(t *testing.T) {
 	require.ErrorContains(t, err, "try again")
 }
 
+// TestLargeMinute: a minute with more records than there is memory for is an error; with more calls than that, all else is compared.
+func TestLargeMinute(t *testing.T) {
+	c := newCompared(t, rand.New(rand.NewPCG(11, 11)), model.Config{})
+	for i := range 120 {
+		c.now = c.now.Add(500 * time.Millisecond)
+		c.write(source.PartitionID{Topic: pipelinetest.Topic}, c.call(byte(i)), c.now, false)
+	}
+	c.now = c.now.Add(2 * time.Minute)
+	c.commit()
+	from, _, _ := c.Span()
+	rules := c.c.Rules()
+	c.c.Rules = func() Rules { return rules }
+	w := Window{from, from.Add(time.Minute)}
+	for entries, want := range map[int64]error{10: ErrLarge, 400: nil, 4000: nil} {
+		rules.MaxBytes = entries * entryBytes
+		r, err := c.check(t.Context(), w, &pacer{share: 1})
+		require.ErrorIs(t, err, want)
+		if err == nil {
+			require.Equal(t, entries == 4000, r.Calls)
+			require.NotZero(t, r.Cells)
+			require.Empty(t, r.Differing)
+		}
+	}
+}
+
 // TestItinerary: minutes come in order, random ones of the past in between; what is too far behind is left to chance and counted.
 func TestItinerary(t *testing.T) {
 	i := itinerary{rand: rand.New(rand.NewPCG(2, 2))}

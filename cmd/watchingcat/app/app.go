@@ -221,7 +221,7 @@ func (a *App) openPipeline(context.Context) (err error) {
 		return openError(err)
 	}
 	a.live = a.gens.Live()
-	of := verified{&a.cfg, a.gens, a.live}.config(a.kafka(), a.encodings())
+	of := verified{&a.cfg, a.gens, a.live}.config(a.kafka(), a.encodings(), a.memory().verified())
 	of.Metrics, of.Logger = verify.NewMetrics(a.reg), a.log
 	a.verifier = verify.New(of)
 	a.reloads = newReloads(a.reg, a.start)

@@ -47,6 +47,9 @@ func (m memory) memTable() int64 {
 
 func (m memory) blockCache() int64 { return m.share(32, 64<<20) }
 
+// verified is what a minute that is counted again takes.
+func (m memory) verified() int64 { return m.share(32, 256<<20) }
+
 // trace is how many bytes of spans an answer about one trace holds: decoded and as JSON they take about fifteen times as much. The spans of
 // one record always fit.
 func (m memory) trace() int64 { return max(16<<20, m.share(64, 32<<20)) }

@@ -22,8 +22,8 @@ type verified struct {
 	live *live.Live
 }
 
-// config is how the views are compared with the topics.
-func (a verified) config(k kafka.Config, of ingest.Encodings) verify.Config {
+// config is how the views are compared with the topics; most bounds what that takes in memory.
+func (a verified) config(k kafka.Config, of ingest.Encodings, most int64) verify.Config {
 	_, _, logs := a.cfg.Topics()
 	spans, lines := encoding.Decoder{Signal: encoding.Spans, Encoding: of.Spans, Stamp: of.Stamp},
 		encoding.Decoder{Signal: encoding.Logs, Encoding: of.Logs, Stamp: of.Stamp}
@@ -36,7 +36,7 @@ func (a verified) config(k kafka.Config, of ingest.Encodings) verify.Config {
 			v := a.live.View()
 			defer v.Release()
 			return verify.Rules{Dimensions: v.Set().Dimensions().Names(), Pairing: a.cfg.PairingWindow, Dedup: a.cfg.DedupWithin(),
-				Spans: a.cfg.DedupSpans, Tolerance: model.DefaultFutureTolerance, MaxSpans: 100_000}
+				Spans: a.cfg.DedupSpans, Tolerance: model.DefaultFutureTolerance, MaxSpans: 100_000, MaxBytes: most}
 		},
 		Decoder: func(topic string) encoding.Decoder {
 			if logs.Match(topic) {

@@ -92,7 +92,7 @@ func printVerification(out io.Writer, v *rest.Verification) error {
 	fmt.Fprintf(out, "\nrecords     %d read, %.1f s of work\n", v.Records, v.BusyS)
 	fmt.Fprintf(out, "cells       %d compared, %d differ", v.Cells, v.Differing)
 	if v.Uncertain > 0 {
-		fmt.Fprintf(out, ", %d not compared because the order of arrival may decide how they count", v.Uncertain)
+		fmt.Fprintf(out, ", %d not compared: the order of arrival may decide how they count, or the calls exceed the memory", v.Uncertain)
 	}
 	fmt.Fprintln(out)
 	for _, d := range v.Differences {

@@ -5115,7 +5115,7 @@ export interface components {
             cells: number;
             /**
              * Format: int64
-             * @description Cells not compared, because the order of arrival may decide how they count.
+             * @description Cells not compared: the order of arrival may decide how they count, or the calls of a minute exceed the memory for them.
              */
             uncertain: number;
             /**
