@@ -1,6 +1,7 @@
 package app
 
 import (
+	"cmp"
 	"net/url"
 
 	"github.com/gaurav/watchingcat/cmd/watchingcat/config"
@@ -48,5 +49,5 @@ func keptTraces(c *config.Config) *kept.Config {
 	traces, _, _ := c.Topics()
 	return &kept.Config{Topics: traces, Decode: encoding.Decoder{Signal: encoding.Spans, Encoding: c.KafkaTracesEncoding}, To: c.KafkaKeptTopic,
 		Group: c.KafkaGroup + "-kept",
-		Keep:  kept.Keep{Slow: c.TracesSlow, Sample: c.TracesSample, Wait: c.KafkaKeptWait, MaxBytes: int(c.KafkaKeptBuffer)}}
+		Keep:  kept.Keep{Slow: c.TracesSlow, Sample: c.TracesSample, Wait: c.KafkaKeptWait, MaxBytes: int(cmp.Or(int64(c.KafkaKeptBuffer), memoryLimit(c).kept()))}}
 }

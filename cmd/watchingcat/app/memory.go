@@ -47,6 +47,9 @@ func (m memory) memTable() int64 {
 
 func (m memory) blockCache() int64 { return m.share(32, 64<<20) }
 
+// kept is what the spans of traces take that are not decided about.
+func (m memory) kept() int64 { return max(1<<20, m.share(16, 256<<20)) }
+
 // verified is what a minute that is counted again takes.
 func (m memory) verified() int64 { return m.share(32, 256<<20) }
 

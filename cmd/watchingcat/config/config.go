@@ -165,7 +165,7 @@ type Config struct {
 
 	KafkaKeptTopic  string        `env:"KAFKA_KEPT_TOPIC" yaml:"kafka_kept_topic" group:"export" arg:"topic" help:"topic to which the spans of traces with errors, of slow traces (traces_slow) and of a sample (traces_sample) are written, as otlp_spans_kept; empty: none"`
 	KafkaKeptWait   time.Duration `env:"KAFKA_KEPT_WAIT" yaml:"kafka_kept_wait" group:"export" help:"how long the spans of a trace are collected before it is decided whether it is kept"`
-	KafkaKeptBuffer ByteSize      `env:"KAFKA_KEPT_BUFFER" yaml:"kafka_kept_buffer" group:"export" help:"most bytes of spans that wait in memory; beyond it the oldest traces are decided early"`
+	KafkaKeptBuffer ByteSize      `env:"KAFKA_KEPT_BUFFER" yaml:"kafka_kept_buffer" group:"export" help:"most bytes of spans that wait in memory; beyond it the oldest traces are decided early; 0: 1/16 of memory_limit, at most 256MiB"`
 
 	LogLevel      string        `env:"LOG_LEVEL" yaml:"log_level" group:"process" arg:"level" help:"debug, info, warn or error"`
 	LogFormat     string        `env:"LOG_FORMAT" yaml:"log_format" group:"process" arg:"json|console" help:"format of log lines"`
@@ -199,7 +199,7 @@ func Default() Config {
 		OTLPStrategy:        samples.Strategies()[0],
 		RemoteWriteMatch:    `{__name__=~"traces_span_metrics_.+|traces_service_graph_.+_(total|bucket|sum|count)|.+:.+"}`,
 		RemoteWriteInterval: 30 * time.Second, RemoteWriteQueue: 256 << 20, RemoteWriteTopic: "watchingcat_remote_write",
-		KafkaKeptWait: 30 * time.Second, KafkaKeptBuffer: 64 << 20,
+		KafkaKeptWait: 30 * time.Second,
 		EmbeddedAddr: "127.0.0.1:9092", EmbeddedKeep: retention{24 * time.Hour, 8 << 30},
 		LogLevel: "info", LogFormat: "json", MinFreeDiskBytes: 512 << 20, BackupKeep: 7,
 	}

@@ -45,7 +45,7 @@ func (c *Config) checkExport() error {
 	if c.KafkaKeptTopic != "" && (c.KafkaKeptWait < time.Second || c.KafkaKeptWait > 10*time.Minute) {
 		errs = append(errs, fmt.Errorf("%sKAFKA_KEPT_WAIT: %v is not between 1s and 10m", EnvPrefix, c.KafkaKeptWait))
 	}
-	if c.KafkaKeptTopic != "" && c.KafkaKeptBuffer < 1<<20 {
+	if c.KafkaKeptTopic != "" && c.KafkaKeptBuffer != 0 && c.KafkaKeptBuffer < 1<<20 {
 		errs = append(errs, fmt.Errorf("%sKAFKA_KEPT_BUFFER: %v is less than 1MiB", EnvPrefix, c.KafkaKeptBuffer))
 	}
 	if c.RemoteWriteURL == "" {
