@@ -23,7 +23,7 @@ integration: integration-stores ## real Kafka, collectors, Jaeger, Prometheus, E
 	go test -tags integration -count=1 -v ./api/live -run TestAutobahn
 
 faults: integration-servers integration-alertmanager ## real kills of watchingcat and Kafka, full disk, and the like, against an oracle
-	$(INTEGRATION) -timeout 60m -run 'TestBackup|TestBurst|TestKill|TestAlertKill|TestReplay|TestBrokerKill|TestBrokerDown|TestTopic|TestWrong|InUse|TestDisk|TestFewDescriptors|TestDataFolderDeleted|TestReadersOfALargeTrace|TestReadYourWrites|TestRetention' $(FAULTS_LONG)
+	$(INTEGRATION) -timeout 60m -run 'TestBackup|TestBurst|TestKill|TestAlertKill|TestReplay|TestBrokerKill|TestBrokerDown|TestTopic|TestWrong|InUse|TestDisk|TestFewDescriptors|TestDataFolderDeleted|TestReadersOfALargeTrace|TestReadYourWrites|TestRetention|TestKeptTraces' $(FAULTS_LONG)
 	$(if $(LONG),$(INTEGRATION) -timeout 60m -run 'TestKill$$|TestBurst' -real-kafka -kills=20 -burst-seeds=20)
 
 .PHONY: bench-latency

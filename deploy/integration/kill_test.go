@@ -216,6 +216,12 @@ func resumeFromGroup(t *testing.T, a *app) {
 // groupOffsets are what the group committed of the topic, by partition; none while the group does not exist.
 func groupOffsets(t *testing.T, a *app) map[int32]kadm.Offset {
 	t.Helper()
+	return offsetsOf(t, a, group)
+}
+
+// offsetsOf are the offsets in the topic of spans that a group has committed.
+func offsetsOf(t *testing.T, a *app, group string) map[int32]kadm.Offset {
+	t.Helper()
 	cl, err := kgo.NewClient(kgo.SeedBrokers(a.brokers...))
 	if err != nil {
 		t.Fatal(err)
