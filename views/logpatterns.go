@@ -13,7 +13,7 @@ import (
 // LogPattern is one pattern of log lines, of one or more services, in a range.
 type LogPattern struct {
 	Pattern             string
-	Count               uint64
+	Count, Severe       uint64         // lines, and those of WARN and above
 	Services            []string       // sorted
 	FirstSeen, LastSeen time.Time      // over all time
 	Sample              string         // the newest line
@@ -79,7 +79,7 @@ func mergePatterns(rows []cells.TallyRow) []LogPattern {
 	out := make([]LogPattern, 0, len(by))
 	for name, p := range by {
 		t := tallies[name]
-		p.Count, p.Sample, p.Exemplar = t.Calls, strings.ToValidUTF8(t.Text, "\uFFFD"), t.Latest
+		p.Count, p.Severe, p.Sample, p.Exemplar = t.Calls, t.Failed, strings.ToValidUTF8(t.Text, "\uFFFD"), t.Latest
 		slices.Sort(p.Services)
 		out = append(out, *p)
 	}

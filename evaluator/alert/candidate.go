@@ -14,6 +14,7 @@ const (
 	TermLatency  = "latency"  // calls to it take longer, beyond what the calls that it makes explain
 	TermStopped  = "stopped"  // it makes fewer calls for each call to it
 	TermSeverity = "severity" // a larger share of its log lines are warnings or errors
+	TermBegan    = "began"    // it logs warnings or errors with many of its requests that it never logged before
 	TermSkipped  = "skipped"  // of two things that it did equally often, log lines or operations, it does one no more
 	TermCPU      = "cpu"      // it uses more CPU
 	TermMemory   = "memory"   // it uses more memory

@@ -145,6 +145,7 @@ const (
 	CauseLatency  = "latency"  // its calls take longer
 	CauseNew      = "new"      // it was not called before; in evidence of older versions
 	CauseStopped  = "stopped"  // it makes fewer calls for each call to it
+	CauseBegan    = "began"    // it logs warnings or errors with most requests that it never logged before
 	CauseSkipped  = "skipped"  // it does no more one of two things that it did equally often
 	CauseSeverity = "severity" // more of its log lines are warnings or errors
 	CauseCPU      = "cpu"      // it uses more CPU
@@ -194,6 +195,8 @@ func (c *Cause) otherSentence() string {
 		return fmt.Sprintf("%s calls %s %.3g times for each call to it, %.3g times before", c.Name, c.Subject, c.Now, c.Before)
 	case CauseSkipped:
 		return fmt.Sprintf("%s stopped doing one thing: %q, %.0f times, %.0f times before", c.Name, c.Subject, c.Now, c.Before)
+	case CauseBegan:
+		return fmt.Sprintf("%s logs what it never logged before: %q, %.0f times", c.Name, c.Subject, c.Now)
 	case CauseSeverity:
 		return fmt.Sprintf("%s logs warnings and errors in %.3g %% of its lines, %.3g %% before", c.Name, c.Now*100, c.Before*100)
 	case CauseCPU, CauseMemory:

@@ -207,8 +207,29 @@ func placeOf(k model.EdgeKey) place {
 const (
 	stoppedErrors = 4
 	stoppedShare  = 0.4
-	leastCalls    = 20 // to the client, in either range
+	leastCalls    = 5 // to the client, in either range
 )
+
+// fewer is by how many standard errors things that came with calls are fewer than before: was of b calls, is of a calls. Such numbers vary as
+// independent ones do; what came with nearly every call is a share of them, which varies less.
+func fewer(was, b, is, a float64) float64 {
+	want := was / b * a
+	z := (want - is) / math.Sqrt(want+want*a/b+1)
+	if was >= b*eachCall {
+		z = max(z, apart(min(was, b), b, min(is, a), a))
+	}
+	return z
+}
+
+// apart is by how many standard errors a share of a whole is larger than one of another. Half a thing is added to each, so that few things say
+// little.
+func apart(n, of, m, among float64) float64 {
+	p, q, both := (n+0.5)/(of+1), (m+0.5)/(among+1), (n+m+0.5)/(of+among+1)
+	return (p - q) / math.Sqrt(both*(1-both)*(1/(of+1)+1/(among+1)))
+}
+
+// eachCall is from which share of calls on something came with each of them.
+const eachCall = 0.9
 
 // stopped adds services that make fewer calls for each call to them: one that returns early, or fails before it calls.
 func (s suspects) stopped(now, before []model.Edge, in map[model.Node]bool) {
@@ -234,7 +255,7 @@ func (s suspects) stopped(now, before []model.Edge, in map[model.Node]bool) {
 		want := n / b * a
 		expected[k.from] += want
 		missing := want - is[k]
-		if z := missing / math.Sqrt(want+want*a/b+1); z < stoppedErrors || missing < stoppedShare*want {
+		if fewer(n, b, is[k], a) < stoppedErrors || missing < stoppedShare*want {
 			continue
 		}
 		if lost[k.from] += missing; missing > was[worst[k.from]]/b*a-is[worst[k.from]] || worst[k.from] == (key{}) {

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"math"
 	"slices"
+	"time"
 
 	"github.com/gaurav/watchingcat/evaluator/alert"
 	"github.com/gaurav/watchingcat/views"
@@ -20,7 +21,7 @@ import (
 // other reasons as well.
 var termWeight = map[string]float64{
 	alert.TermErrors: 0.9, alert.TermLatency: 0.9, alert.TermStopped: 0.8,
-	alert.TermSeverity: 0.7, alert.TermSkipped: 0.7, alert.TermCPU: 0.9, alert.TermMemory: 0.4,
+	alert.TermSeverity: 0.7, alert.TermSkipped: 0.7, alert.TermBegan: 0.7, alert.TermCPU: 0.9, alert.TermMemory: 0.4,
 }
 
 const (
@@ -51,15 +52,53 @@ func (q *Inquiry) candidates(r views.Reader, v *alert.Evidence, weights [2]float
 	s := suspects{}
 	in := reach(v.Service, now.Edges, before.Edges, func(*model.Edge) bool { return true })
 	below := s.calls(now.Edges, before.Edges, v.At.Sub(v.From), known, in, weights)
-	s.stopped(now.Edges, before.Edges, in)
 	services := servicesOf(in)
-	if err := s.lines(r, v, services, below); err != nil {
-		return err
+	for i, w := range halves(v.From, v.At.Add(1)) {
+		part, is := suspects{}, now
+		if i > 0 {
+			if is, err = q.serviceMap(r, w.begin, w.end); err != nil {
+				return err
+			}
+		}
+		part.stopped(is.Edges, before.Edges, in)
+		if err := part.lines(r, v, w, services, below); err != nil {
+			return err
+		}
+		s.join(part)
 	}
 	err = s.metrics(q, v, services)
 	s.discount(reach(v.Service, now.Edges, before.Edges, waitedFor))
 	v.Candidates, v.Confidence = s.ranked()
 	return err
+}
+
+// leastHalf is how long half of a range has to be to be looked at on its own.
+const leastHalf = 30 * time.Second
+
+// halves are a range and, if it is long enough, its halves: what begins or ends within a range shows in one of them more clearly.
+func halves(from, to time.Time) []stretch {
+	list := []stretch{{from, to}}
+	half := (to.Sub(from) / 2).Truncate(model.BucketSeconds * time.Second)
+	if half < leastHalf {
+		return list
+	}
+	mid := from.Add(half).Truncate(model.BucketSeconds * time.Second)
+	return append(list, stretch{from, mid}, stretch{mid, to})
+}
+
+// join takes over terms of a part of the range, of each signal and subject the strongest.
+func (s suspects) join(part suspects) {
+	for p, terms := range part {
+		for _, t := range terms {
+			i := slices.IndexFunc(s[p], func(o alert.Term) bool { return o.Signal == t.Signal && o.Subject == t.Subject })
+			switch {
+			case i < 0:
+				s[p] = append(s[p], t)
+			case s[p][i].Score < t.Score:
+				s[p][i] = t
+			}
+		}
+	}
 }
 
 // ranked adds up the terms of each candidate.

@@ -128,6 +128,62 @@ func TestCallsThatStopped(t *testing.T) {
 	require.Empty(t, s)
 }
 
+// A rare operation made one call with each of its requests, and makes none any more: few numbers suffice where they were a rule.
+func TestRareCallsThatStopped(t *testing.T) {
+	before := []model.Edge{paired("web", "menu", 12, 40*tick, 39*tick), paired("menu", "kitchen", 12, 6*tick, 5*tick)}
+	stopped := func(now ...model.Edge) string {
+		s := suspects{}
+		s.stopped(now, before, reach("web", now, before, func(*model.Edge) bool { return true }))
+		return candidatesText(s)
+	}
+	require.Equal(t, "menu 0.80 (stopped kitchen): 0.80", stopped(paired("web", "menu", 14, 10*tick, 9*tick)))
+	require.Equal(t, ": 0.00", stopped(paired("web", "menu", 14, 10*tick, 9*tick), paired("menu", "kitchen", 8, 6*tick, 5*tick)), "fewer by chance")
+	require.Equal(t, ": 0.00", stopped(paired("web", "menu", 4, 10*tick, 9*tick)), "too few requests to say")
+	before[1] = paired("menu", "kitchen", 6, 6*tick, 5*tick)
+	require.Equal(t, ": 0.00", stopped(paired("web", "menu", 14, 10*tick, 9*tick)), "it never came with every request")
+}
+
+// A service logs a warning with each of its requests that it never logged before.
+func TestLinesThatBegan(t *testing.T) {
+	answers := func(name string, calls uint64) model.OperationLatency {
+		return model.OperationLatency{Service: "cart", Name: name, Kind: model.KindServer, Calls: calls}
+	}
+	was := []model.OperationLatency{answers("GET /cart", 10)}
+	patterns := func(lines ...views.LogPattern) map[string]map[string]float64 {
+		for i := range lines {
+			lines[i].Services = []string{"cart"}
+		}
+		return severePatterns(lines, map[string]bool{"cart": true})
+	}
+	began := func(now map[string]map[string]float64, is ...model.OperationLatency) string {
+		s := suspects{}
+		s.began(is, was, now, map[string]map[string]float64{"cart": {"cache is cold": 3}})
+		return candidatesText(s)
+	}
+	missing := views.LogPattern{Pattern: "no stock", Count: 12, Severe: 12}
+	require.Equal(t, "cart 0.58 (began no stock): 0.58", began(patterns(missing), answers("GET /cart", 12)))
+	require.Equal(t, ": 0.00", began(patterns(views.LogPattern{Pattern: "no stock", Count: 12, Severe: 2}), answers("GET /cart", 12)), "it is no warning")
+	require.Equal(t, ": 0.00", began(patterns(views.LogPattern{Pattern: "cache is cold", Count: 12, Severe: 12}), answers("GET /cart", 12)), "it came before")
+	require.Equal(t, ": 0.00", began(patterns(missing), answers("GET /cart", 12), answers("POST /order", 12)), "requests of a new kind explain it")
+	require.Equal(t, ": 0.00", began(patterns(missing), answers("GET /cart", 1200)), "few of the requests")
+	require.Equal(t, ": 0.00", began(patterns(views.LogPattern{Pattern: "no stock", Count: 3, Severe: 3}), answers("GET /cart", 12)), "too few")
+}
+
+// What is wrong in one half of the range shows in it; a term is listed once, as strong as where it is strongest.
+func TestHalvesOfTheRange(t *testing.T) {
+	at := time.Unix(1_700_000_000, 0)
+	require.Equal(t, []stretch{{at, at.Add(50 * time.Second)}}, halves(at, at.Add(50*time.Second)))
+	require.Equal(t, []stretch{{at, at.Add(2 * time.Minute)}, {at, at.Add(time.Minute)}, {at.Add(time.Minute), at.Add(2 * time.Minute)}},
+		halves(at, at.Add(2*time.Minute)))
+	cart, s := place{"cart", ""}, suspects{}
+	for _, score := range []float64{0.2, 0.8, 0.1} {
+		part := suspects{}
+		part.add(cart, alert.Term{Signal: alert.TermStopped, Subject: "ads", Score: score})
+		s.join(part)
+	}
+	require.Equal(t, "cart 0.64 (stopped ads): 0.64", candidatesText(s))
+}
+
 func TestSeverityOfLines(t *testing.T) {
 	s := suspects{}
 	s.severity(map[string]linesOf{"cart": {100, 20}, "mail": {1000, 55}, "new": {10, 10}},

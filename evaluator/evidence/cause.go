@@ -51,7 +51,7 @@ func (q *Inquiry) cause(r views.Reader, v *alert.Evidence) error {
 
 // causeOf is what is wrong at a cause by its first term.
 var causeOf = map[string]string{alert.TermErrors: alert.CauseErrors, alert.TermLatency: alert.CauseLatency,
-	alert.TermStopped: alert.CauseStopped, alert.TermSkipped: alert.CauseSkipped, alert.TermSeverity: alert.CauseSeverity,
+	alert.TermStopped: alert.CauseStopped, alert.TermSkipped: alert.CauseSkipped, alert.TermBegan: alert.CauseBegan, alert.TermSeverity: alert.CauseSeverity,
 	alert.TermCPU: alert.CauseCPU, alert.TermMemory: alert.CauseMemory}
 
 // arrivals adds up the calls to a place: over edges of its type, and not through brokers unless it is one.

@@ -19,9 +19,9 @@ var severe = map[string]bool{"WARN": true, "ERROR": true, "FATAL": true}
 // linesOf counts the lines of a service, and those that are severe.
 type linesOf struct{ all, severe float64 }
 
-// lines adds the terms of log lines and operations of services.
-func (s suspects) lines(r views.Reader, v *alert.Evidence, names map[string]bool, below map[place]float64) error {
-	by, err := severeLines(r, v.From, v.At.Add(1), names)
+// lines adds the terms of log lines and operations of services in a range.
+func (s suspects) lines(r views.Reader, v *alert.Evidence, w stretch, names map[string]bool, below map[place]float64) error {
+	by, err := severeLines(r, w.begin, w.end, names)
 	if err != nil {
 		return err
 	}
@@ -30,7 +30,7 @@ func (s suspects) lines(r views.Reader, v *alert.Evidence, names map[string]bool
 		return err
 	}
 	s.severity(by, was, below)
-	is, err := r.LogPatterns(v.From, v.At.Add(1), "")
+	is, err := r.LogPatterns(w.begin, w.end, "")
 	if err != nil {
 		return err
 	}
@@ -39,19 +39,92 @@ func (s suspects) lines(r views.Reader, v *alert.Evidence, names map[string]bool
 		return err
 	}
 	counts, wasCounts := patternsOf(is, names), patternsOf(did, names)
-	if err := operationsInto(counts, r, v.From, v.At.Add(1), names); err != nil {
+	ofNames := func(k model.REDKey) bool { return names[k.Service] }
+	ran, err := r.Latencies(w.begin, w.end, ofNames)
+	if err != nil {
 		return err
 	}
-	if err := operationsInto(wasCounts, r, v.Baseline, v.BaselineEnd, names); err != nil {
+	wasRun, err := r.Latencies(v.Baseline, v.BaselineEnd, ofNames)
+	if err != nil {
 		return err
 	}
+	s.began(ran, wasRun, severePatterns(is, names), wasCounts)
+	operationsInto(counts, ran)
+	operationsInto(wasCounts, wasRun)
 	s.skipped(counts, wasCounts)
 	return nil
 }
 
+// severePatterns counts the lines of the patterns of a service that are severe as a rule.
+func severePatterns(list []views.LogPattern, in map[string]bool) map[string]map[string]float64 {
+	return patternsOf(slices.DeleteFunc(slices.Clone(list), func(p views.LogPattern) bool { return p.Severe*2 < p.Count }), in)
+}
+
+// requests counts, by service, the spans that answer requests, and of them those of operations that answered none in another range.
+func requests(list, other []model.OperationLatency) (all, fresh map[string]float64) {
+	known := map[[2]string]bool{}
+	for i := range other {
+		known[[2]string{other[i].Service, other[i].Name}] = true
+	}
+	all, fresh = map[string]float64{}, map[string]float64{}
+	for i := range list {
+		o := &list[i]
+		if o.Kind != model.KindServer && o.Kind != model.KindConsumer {
+			continue
+		}
+		all[o.Service] += float64(o.Calls)
+		if !known[[2]string{o.Service, o.Name}] {
+			fresh[o.Service] += float64(o.Calls)
+		}
+	}
+	return all, fresh
+}
+
+const (
+	// leastBegan is how often something has to come that never came before.
+	leastBegan = 4
+	// freshShare is how many requests of a new kind, for each time that it came, explain it.
+	freshShare = 0.5
+)
+
+// began adds services that log warnings or errors with many of their requests that they never logged before, where requests of a new kind do not
+// explain it. is and was are their operations in both ranges.
+func (s suspects) began(is, was []model.OperationLatency, now, before map[string]map[string]float64) {
+	asked, fresh := requests(is, was)
+	wasAsked, _ := requests(was, nil)
+	type found struct {
+		what     string
+		strength float64
+	}
+	best, total := map[string]found{}, 0.0
+	for service, counts := range now {
+		a, b := asked[service], wasAsked[service]
+		if a < leastCalls || b < leastCalls {
+			continue
+		}
+		f := found{}
+		for what, n := range counts {
+			if n < leastBegan || before[service][what] > 0 || fresh[service] > freshShare*n {
+				continue
+			}
+			n = min(n, a)
+			if x := n / a * sure(apart(n, a, 0, b), 2, 5); x > f.strength || x == f.strength && what < f.what {
+				f = found{what, x}
+			}
+		}
+		if f.strength > 0 {
+			best[service] = f
+			total += f.strength
+		}
+	}
+	for service, f := range best {
+		s.add(place{service, ""}, alert.Term{Signal: alert.TermBegan, Subject: f.what, Now: now[service][f.what], Unit: "lines",
+			Share: f.strength / total, Score: f.strength * f.strength / total})
+	}
+}
+
 // operationsInto counts the spans of each operation beside the lines of each pattern.
-func operationsInto(by map[string]map[string]float64, r views.Reader, from, to time.Time, in map[string]bool) error {
-	list, err := r.Latencies(from, to, func(k model.REDKey) bool { return in[k.Service] })
+func operationsInto(by map[string]map[string]float64, list []model.OperationLatency) {
 	for i := range list {
 		o := &list[i]
 		if by[o.Service] == nil {
@@ -59,7 +132,6 @@ func operationsInto(by map[string]map[string]float64, r views.Reader, from, to t
 		}
 		by[o.Service][operationPrefix+o.Name] += float64(o.Calls)
 	}
-	return err
 }
 
 // operationPrefix distinguishes the spans of an operation from the lines of a pattern.

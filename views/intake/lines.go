@@ -14,6 +14,7 @@ type stagedLog struct {
 	body    []byte
 	at      uint64
 	ex      model.Exemplar
+	severe  bool
 }
 
 // Log stages one line of the record.
@@ -42,7 +43,8 @@ func (a *Accumulator) Log(r *model.Resource, l *logs.Record) {
 		a.key = cells.AppendDims(cells.AppendLabel(key, sourceLog), dims)
 		a.tally(model.TableErrors, cells.Tallied{N: 1, Failed: l.Severity >= logs.SeverityError, At: at, Ex: ex, Text: cutText(e.Message)})
 	}
-	a.logs = append(a.logs, stagedLog{service: string(r.Service), dims: dims, body: l.Text(), at: at, ex: ex})
+	a.logs = append(a.logs, stagedLog{service: string(r.Service), dims: dims, body: l.Text(), at: at, ex: ex,
+		severe: l.Severity >= logs.SeverityWarn})
 }
 
 // endLogs finds the patterns of the staged lines and keeps the record.
@@ -68,7 +70,7 @@ func (a *Accumulator) endLogs() {
 		if over {
 			a.cur.Counts.Overflowed++
 		}
-		c.Observe(&cells.Tallied{N: 1, At: l.at, Ex: l.ex, Text: cutText(l.body)})
+		c.Observe(&cells.Tallied{N: 1, Failed: l.severe, At: l.at, Ex: l.ex, Text: cutText(l.body)})
 	}
 	a.logs = a.logs[:0]
 }

@@ -12,6 +12,9 @@ test('a term is a sentence with its values before and now', () => {
     'calls made for each call to ads 0.5 → 0.1',
   )
   expect(termText(term({ signal: 'cpu', before: 0.05, now: 0.75, unit: 'cores' }))).toBe('CPU 0.05 cores → 0.75 cores')
+  expect(termText(term({ signal: 'began', subject: 'no code <*>', before: 0, now: 12, unit: 'lines' }))).toBe(
+    'new warnings or errors 0 → 12',
+  )
   expect(termText(term({ signal: 'skipped', subject: 'end <*>', before: 50, now: 0, unit: 'lines' }))).toBe('log lines 50 → 0')
   expect(termText(term({ signal: 'skipped', subject: 'operation commit', before: 50, now: 0, unit: 'spans' }))).toBe(
     'spans of an operation 50 → 0',

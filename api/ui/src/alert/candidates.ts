@@ -9,6 +9,7 @@ const names: Record<Term['signal'], string> = {
   latency: 'time of calls',
   stopped: 'calls made for each call',
   skipped: 'log lines',
+  began: 'new warnings or errors',
   severity: 'lines that are warnings or errors',
   cpu: 'CPU',
   memory: 'memory',

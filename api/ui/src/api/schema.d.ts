@@ -3914,10 +3914,10 @@ export interface components {
         };
         Term: {
             /**
-             * @description `errors`, `latency`: calls to it fail more or take longer than the calls that it makes explain.  `stopped`: it makes fewer calls for each call to it. `skipped`: of two kinds of log lines or operations that it did equally often, it does one no more. `severity`: a larger share of its log lines are warnings or errors. `cpu`, `memory`: it uses more.
+             * @description `errors`, `latency`: calls to it fail more or take longer than the calls that it makes explain.  `stopped`: it makes fewer calls for each call to it. `skipped`: of two kinds of log lines or operations that it did equally often, it does one no more. `began`: with many of its requests it logs warnings or errors that it never logged before. `severity`: a larger share of its log lines are warnings or errors. `cpu`, `memory`: it uses more.
              * @enum {string}
              */
-            signal: "errors" | "latency" | "stopped" | "skipped" | "severity" | "cpu" | "memory";
+            signal: "errors" | "latency" | "stopped" | "skipped" | "began" | "severity" | "cpu" | "memory";
             /** @description Callee, log pattern, `operation` and its name, or metric; may be empty. */
             subject: string;
             /**
@@ -4579,7 +4579,7 @@ export interface components {
              * @description `errors`: more calls fail. `latency`: calls take longer. `new`: it was not called before, in evidence of older versions. The others are as in the terms of candidates.
              * @enum {string}
              */
-            signal: "errors" | "latency" | "new" | "stopped" | "skipped" | "severity" | "cpu" | "memory";
+            signal: "errors" | "latency" | "new" | "stopped" | "skipped" | "began" | "severity" | "cpu" | "memory";
             /** @description Callee, log pattern or metric that the signal is about; may be empty. */
             subject: string;
             /**
