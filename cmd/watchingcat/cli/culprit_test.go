@@ -90,7 +90,7 @@ func TestCulpritIsRankedFirst(t *testing.T) {
 		for seed := range *culpritSeeds {
 			r := rand.New(rand.NewPCG(uint64(seed), 99))
 			f := k.fault(r)
-			e := evidenceOf(t, uint64(seed), f, k.rule)
+			e := evidenceOf(t, uint64(seed), &f, usualRequests, k.rule)
 			culprit := f.Service + f.Database
 			at := slices.IndexFunc(e.Candidates, func(c alert.Candidate) bool { return c.Name == culprit })
 			all++
@@ -152,8 +152,21 @@ func (v *ingested) commit(t testing.TB) {
 	require.NoError(t, v.set.Install(c))
 }
 
-// evidenceOf runs the shop for twenty minutes, then three more with the fault, and returns the evidence of an alert at the edge.
-func evidenceOf(t *testing.T, seed uint64, f shop.Fault, expr string) *alert.Evidence {
+// Five times the traffic without a fault names no cause.
+func TestMoreTrafficAccusesNoOne(t *testing.T) {
+	for seed := range *culpritSeeds {
+		e := evidenceOf(t, uint64(seed), nil, 5*usualRequests, slowAtTheEdge)
+		require.Nil(t, e.Cause, "seed %d: %s", seed, e.Text())
+		require.Less(t, e.Confidence, 0.2, "seed %d: %+v", seed, e.Candidates)
+	}
+}
+
+// usualRequests are those of a second.
+const usualRequests = 8
+
+// evidenceOf runs the shop for twenty minutes, then three more with the fault, if any, and so many requests a second, and returns the evidence of
+// an alert at the edge.
+func evidenceOf(t *testing.T, seed uint64, f *shop.Fault, requests int, expr string) *alert.Evidence {
 	t.Helper()
 	kv := storage.NewMem(storage.MemOptions{})
 	set, err := views.Open(kv, model.Config{Version: 1, DedupWindow: -1, TraceBytes: 1 << 30})
@@ -169,11 +182,11 @@ func evidenceOf(t *testing.T, seed uint64, f shop.Fault, expr string) *alert.Evi
 		now = now.Add(time.Second)
 	}
 	for range 20 * 60 {
-		step(8)
+		step(usualRequests)
 	}
-	s.Break(&f)
+	s.Break(f)
 	for range 3 * 60 {
-		step(8)
+		step(requests)
 	}
 	e, err := rules.New(rules.Config{Reader: set, KV: kv, Evidence: time.Now})
 	require.NoError(t, err)
