@@ -200,7 +200,7 @@ func Default() Config {
 		RemoteWriteMatch:    `{__name__=~"traces_span_metrics_.+|traces_service_graph_.+_(total|bucket|sum|count)|.+:.+"}`,
 		RemoteWriteInterval: 30 * time.Second, RemoteWriteQueue: 256 << 20, RemoteWriteTopic: "watchingcat_remote_write",
 		KafkaKeptWait: 30 * time.Second,
-		EmbeddedAddr: "127.0.0.1:9092", EmbeddedKeep: retention{24 * time.Hour, 8 << 30},
+		EmbeddedAddr:  "127.0.0.1:9092", EmbeddedKeep: retention{24 * time.Hour, 8 << 30},
 		LogLevel: "info", LogFormat: "json", MinFreeDiskBytes: 512 << 20, BackupKeep: 7,
 	}
 }
