@@ -251,3 +251,13 @@ func TestGrafanasPrometheusRequests(t *testing.T) {
 	require.Equal(t, http.StatusBadRequest, b.do("POST", prom.Prefix+"/read", "odd").Code,
 		"remote read is there and refuses what is no snappy")
 }
+
+// Every operation documents its errors.
+func TestErrorsAreDocumented(t *testing.T) {
+	b := newBench(t)
+	for path, item := range b.s.doc.Paths.Map() {
+		for method, op := range item.Operations() {
+			require.NotNil(t, op.Responses.Default(), "%s %s has no default response", method, path)
+		}
+	}
+}

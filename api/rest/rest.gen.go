@@ -13680,6 +13680,23 @@ func (response CancelBackup204Response) VisitCancelBackupResponse(w http.Respons
 	return nil
 }
 
+type CancelBackupdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response CancelBackupdefaultApplicationProblemPlusJSONResponse) VisitCancelBackupResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type GetBackupRequestObject struct {
 	Id string `json:"id"`
 }
