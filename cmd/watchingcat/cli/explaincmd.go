@@ -7,7 +7,6 @@ import (
 	"io"
 	"net/http"
 	"net/url"
-	"os"
 	"strconv"
 	"text/tabwriter"
 	"time"
@@ -29,20 +28,12 @@ func explainCommand() *cobra.Command {
 		Example: "  watchingcat explain frontend\n" +
 			"  watchingcat explain frontend --at 2026-11-01T03:10:00Z --window 10m",
 		Args: cobra.MaximumNArgs(1),
-		RunE: func(c *cobra.Command, args []string) error {
-			cfg, err := config.Load(c.Flags(), os.Environ())
-			if err != nil {
-				return err
-			}
-			server, err := remoteOf(cfg)
-			if err != nil {
-				return err
-			}
+		RunE: withServer(func(c *cobra.Command, server *remote, args []string) error {
 			if len(args) > 0 {
 				q.service = args[0]
 			}
-			return q.run(c.Context(), &server, c.OutOrStdout())
-		},
+			return q.run(c.Context(), server, c.OutOrStdout())
+		}),
 	}
 	config.AddSettings(c, config.LocalNote, config.ServerSettings...)
 	f := c.Flags()

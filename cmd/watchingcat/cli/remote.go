@@ -11,8 +11,11 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"os"
 	"strings"
 	"time"
+
+	"github.com/spf13/cobra"
 
 	"github.com/gaurav/watchingcat/api/rest"
 	"github.com/gaurav/watchingcat/cmd/watchingcat/config"
@@ -30,6 +33,21 @@ type remote struct {
 func remoteOf(cfg *config.Loaded) (remote, error) {
 	t, err := cfg.Transport()
 	return remote{base: serverURL(&cfg.Config), token: string(cfg.Token), client: &http.Client{Transport: t}}, err
+}
+
+// withServer runs a command of which the running server does the work.
+func withServer(run func(c *cobra.Command, server *remote, args []string) error) func(c *cobra.Command, args []string) error {
+	return func(c *cobra.Command, args []string) error {
+		cfg, err := config.Load(c.Flags(), os.Environ())
+		if err != nil {
+			return err
+		}
+		server, err := remoteOf(cfg)
+		if err != nil {
+			return err
+		}
+		return run(c, &server, args)
+	}
 }
 
 // serverURL is where commands reach the server.

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"os"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -26,17 +25,9 @@ func verifyCommand() *cobra.Command {
 		Example: "  watchingcat verify\n" +
 			"  watchingcat verify --from -2h --to -1h",
 		Args: noArgs,
-		RunE: func(c *cobra.Command, _ []string) error {
-			cfg, err := config.Load(c.Flags(), os.Environ())
-			if err != nil {
-				return err
-			}
-			server, err := remoteOf(cfg)
-			if err != nil {
-				return err
-			}
-			return q.run(c.Context(), &server, c.OutOrStdout())
-		},
+		RunE: withServer(func(c *cobra.Command, server *remote, _ []string) error {
+			return q.run(c.Context(), server, c.OutOrStdout())
+		}),
 	}
 	config.AddSettings(c, config.LocalNote, config.ServerSettings...)
 	f := c.Flags()
