@@ -53,6 +53,10 @@ func (q *Inquiry) candidates(r views.Reader, v *alert.Evidence, weights [2]float
 	in := reach(v.Service, now.Edges, before.Edges, func(*model.Edge) bool { return true })
 	below := s.calls(now.Edges, before.Edges, v.At.Sub(v.From), known, in, weights)
 	services := servicesOf(in)
+	was, err := activityIn(r, stretch{v.Baseline, v.BaselineEnd}, services)
+	if err != nil {
+		return err
+	}
 	for i, w := range halves(v.From, v.At.Add(1)) {
 		part, is := suspects{}, now
 		if i > 0 {
@@ -60,10 +64,12 @@ func (q *Inquiry) candidates(r views.Reader, v *alert.Evidence, weights [2]float
 				return err
 			}
 		}
-		part.stopped(is.Edges, before.Edges, in)
-		if err := part.lines(r, v, w, services, below); err != nil {
+		did, err := activityIn(r, w, services)
+		if err != nil {
 			return err
 		}
+		part.stopped(is.Edges, before.Edges, in)
+		part.lines(&did, &was, services, below)
 		s.join(part)
 	}
 	err = s.metrics(q, v, services)

@@ -19,40 +19,32 @@ var severe = map[string]bool{"WARN": true, "ERROR": true, "FATAL": true}
 // linesOf counts the lines of a service, and those that are severe.
 type linesOf struct{ all, severe float64 }
 
-// lines adds the terms of log lines and operations of services in a range.
-func (s suspects) lines(r views.Reader, v *alert.Evidence, w stretch, names map[string]bool, below map[place]float64) error {
-	by, err := severeLines(r, w.begin, w.end, names)
-	if err != nil {
-		return err
+// activity is what services logged and ran in a range.
+type activity struct {
+	severe   map[string]linesOf
+	patterns []views.LogPattern
+	ran      []model.OperationLatency
+}
+
+func activityIn(r views.Reader, w stretch, names map[string]bool) (a activity, err error) {
+	if a.severe, err = severeLines(r, w.begin, w.end, names); err != nil {
+		return a, err
 	}
-	was, err := severeLines(r, v.Baseline, v.BaselineEnd, names)
-	if err != nil {
-		return err
+	if a.patterns, err = r.LogPatterns(w.begin, w.end, ""); err != nil {
+		return a, err
 	}
-	s.severity(by, was, below)
-	is, err := r.LogPatterns(w.begin, w.end, "")
-	if err != nil {
-		return err
-	}
-	did, err := r.LogPatterns(v.Baseline, v.BaselineEnd, "")
-	if err != nil {
-		return err
-	}
-	counts, wasCounts := patternsOf(is, names), patternsOf(did, names)
-	ofNames := func(k model.REDKey) bool { return names[k.Service] }
-	ran, err := r.Latencies(w.begin, w.end, ofNames)
-	if err != nil {
-		return err
-	}
-	wasRun, err := r.Latencies(v.Baseline, v.BaselineEnd, ofNames)
-	if err != nil {
-		return err
-	}
-	s.began(ran, wasRun, severePatterns(is, names), wasCounts)
-	operationsInto(counts, ran)
-	operationsInto(wasCounts, wasRun)
+	a.ran, err = r.Latencies(w.begin, w.end, func(k model.REDKey) bool { return names[k.Service] })
+	return a, err
+}
+
+// lines adds the terms of log lines and operations of services.
+func (s suspects) lines(now, before *activity, names map[string]bool, below map[place]float64) {
+	s.severity(now.severe, before.severe, below)
+	counts, wasCounts := patternsOf(now.patterns, names), patternsOf(before.patterns, names)
+	s.began(now.ran, before.ran, severePatterns(now.patterns, names), wasCounts)
+	operationsInto(counts, now.ran)
+	operationsInto(wasCounts, before.ran)
 	s.skipped(counts, wasCounts)
-	return nil
 }
 
 // severePatterns counts the lines of the patterns of a service that are severe as a rule.
