@@ -82,7 +82,8 @@ type Encodings struct {
 	Stamp       *encoding.Stamp // on records of both; nil: none
 }
 
-func (e Encodings) of(lines bool) encoding.Decoder {
+// Decoder reads the records of the topics of lines, or of spans.
+func (e Encodings) Decoder(lines bool) encoding.Decoder {
 	if lines {
 		return encoding.Decoder{Signal: encoding.Logs, Encoding: e.Logs, Stamp: e.Stamp}
 	}
@@ -91,7 +92,7 @@ func (e Encodings) of(lines bool) encoding.Decoder {
 
 // OTLP makes protobuf of a record of a topic; those of logs hold lines.
 func (e Encodings) OTLP(logs kafka.Topics) func(*kgo.Record) ([]byte, error) {
-	return func(r *kgo.Record) ([]byte, error) { return e.of(logs.Match(r.Topic)).OTLP(r) }
+	return func(r *kgo.Record) ([]byte, error) { return e.Decoder(logs.Match(r.Topic)).OTLP(r) }
 }
 
 // New returns an Ingest; Run must be called for checkpoints to happen.
@@ -180,7 +181,7 @@ func (g *Ingest) apply(a *intake.Accumulator, r *kgo.Record, rec model.Record) e
 		return fmt.Errorf("record of %d bytes is over the limit of %d", len(r.Value), g.Config.MaxRecord)
 	}
 	lines := g.Config.Logs.Match(r.Topic)
-	return g.Config.Encodings.of(lines).Apply(r, func(m encoding.Made) error {
+	return g.Config.Encodings.Decoder(lines).Apply(r, func(m encoding.Made) error {
 		rec.Value, rec.Identity = m.OTLP, m.Identity
 		rec.Anonymous = m.Line || lines && !logs.Unique(m.OTLP)
 		return g.applyProto(a, lines, rec)

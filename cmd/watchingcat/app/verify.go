@@ -25,8 +25,6 @@ type verified struct {
 // config is how the views are compared with the topics; most bounds what that takes in memory.
 func (a verified) config(k kafka.Config, of ingest.Encodings, most int64) verify.Config {
 	_, _, logs := a.cfg.Topics()
-	spans, lines := encoding.Decoder{Signal: encoding.Spans, Encoding: of.Spans, Stamp: of.Stamp},
-		encoding.Decoder{Signal: encoding.Logs, Encoding: of.Logs, Stamp: of.Stamp}
 	return verify.Config{
 		Kafka:     k,
 		Views:     func() (views.Reader, func()) { return live.Snapshot(a.live) },
@@ -38,12 +36,7 @@ func (a verified) config(k kafka.Config, of ingest.Encodings, most int64) verify
 			return verify.Rules{Dimensions: v.Set().Dimensions().Names(), Pairing: a.cfg.PairingWindow, Dedup: a.cfg.DedupWithin(),
 				Spans: a.cfg.DedupSpans, Tolerance: model.DefaultFutureTolerance, MaxSpans: 100_000, MaxBytes: most}
 		},
-		Decoder: func(topic string) encoding.Decoder {
-			if logs.Match(topic) {
-				return lines
-			}
-			return spans
-		},
+		Decoder: func(topic string) encoding.Decoder { return of.Decoder(logs.Match(topic)) },
 		Settled: a.cfg.PairingWindow + a.cfg.Lateness + 5*time.Second,
 		Share:   a.cfg.VerifyShare,
 	}
