@@ -178,14 +178,20 @@ func TestKillControl(t *testing.T) {
 	sent := w.stop(t)
 	a.settled(sent)
 	a.Kill()
+	mustDiffer(t, a, "resuming from group offsets")
+}
+
+// mustDiffer fails the test if the views of a stopped process equal the fold of the topic although something was done to them.
+func mustDiffer(t *testing.T, a *app, done string) {
+	t.Helper()
 	o := newOracle(false)
 	o.fold(topicRecords(t, a.brokers, topic))
 	want := o.cells()
 	diff := differing(want, held(t, a.data()))
 	if len(diff) == 0 {
-		t.Fatal("resuming from group offsets counted exactly: the comparison sees nothing")
+		t.Fatalf("%s counted exactly: the comparison sees nothing", done)
 	}
-	t.Logf("resuming from group offsets: %d of %d cells differ, as they must", len(diff), len(want))
+	t.Logf("%s: %d of %d cells differ, as they must", done, len(diff), len(want))
 }
 
 // resumeFromGroup puts the offsets that the group committed in the place of the stored positions of a stopped process.
