@@ -28,6 +28,18 @@ const (
 	exitInterrupted = 130 // as shells do on SIGINT
 )
 
+// exitCodes are the exit codes as the manual explains them.
+var exitCodes = []struct {
+	code    int
+	meaning string
+}{
+	{exitOK, "Success"},
+	{exitFailure, "The command failed"},
+	{exitUsage, "The flags, the settings or the input are wrong"},
+	{exitLint, "The comparison found differences"},
+	{exitInterrupted, "The command was interrupted"},
+}
+
 // Main runs the command line of the process and returns its exit code. released is the version of a released binary.
 func Main(released string) int {
 	app.Release = released
@@ -86,7 +98,7 @@ func rootCommand() *cobra.Command {
 	root.SetHelpFunc(func(c *cobra.Command, _ []string) { writeHelp(c.OutOrStdout(), c) })
 	root.SetHelpCommand(helpCommand())
 	root.AddCommand(serveCommand(), demoCommand(), loadCommand(), replayCommand(), backupCommand(), restoreCommand(), migrateCommand(), rulesCommand(), explainCommand(), verifyCommand(),
-		doctorCommand(), tokenCommand(), userCommand(), configCommand(), versionCommand())
+		doctorCommand(), healthCommand(), tokenCommand(), userCommand(), configCommand(), manCommand(), versionCommand())
 	return root
 }
 

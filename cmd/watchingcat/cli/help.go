@@ -79,17 +79,11 @@ type plainValue struct{ pflag.Value }
 
 // writeSettings writes the settings that a command's help shows, by group.
 func writeSettings(w io.Writer, c *cobra.Command) {
-	note, ok := c.Annotations[config.SettingsNote]
-	if !ok {
+	shown, lead := settingsOf(c)
+	if lead == "" {
 		return
 	}
-	names := strings.Fields(c.Annotations[config.ShownSettings])
-	shown := slices.DeleteFunc(config.Settings(), func(s config.Setting) bool { return !slices.Contains(names, s.Name) })
-	lead := "A flag takes precedence over the environment variable, which takes precedence over the file."
-	if slices.ContainsFunc(shown, func(s config.Setting) bool { return s.Secret }) {
-		lead += " Secrets have no flag: set the variable, or the variable with _FILE appended to the name of a file that holds the secret."
-	}
-	fmt.Fprintf(w, "\nSettings:\n%s\n%s\n\n", wrapText(lead, "  "), wrapText(note, "  "))
+	fmt.Fprintf(w, "\nSettings:\n%s\n\n", wrapText(lead, "  "))
 	conf := pflag.NewFlagSet("", pflag.ContinueOnError)
 	conf.AddFlag(c.Flags().Lookup("config"))
 	fmt.Fprint(w, strings.ReplaceAll(conf.FlagUsagesWrapped(helpWidth), "      --config", "    --config"))
@@ -97,14 +91,33 @@ func writeSettings(w io.Writer, c *cobra.Command) {
 	config.ByGroup(shown, func(title string, of []config.Setting) {
 		fmt.Fprintf(w, "\n  %s:\n", title)
 		for _, s := range of {
-			flag := "(no flag)"
-			if !s.Secret {
-				flag = strings.TrimSpace("--" + s.Flag() + " " + strings.TrimPrefix(s.Arg, "true|false"))
-			}
-			fmt.Fprintf(w, "    %-*s %s\n", flagsColumn-5, flag, s.Env())
+			fmt.Fprintf(w, "    %-*s %s\n", flagsColumn-5, settingFlag(s, strings.TrimPrefix(s.Arg, "true|false")), s.Env())
 			fmt.Fprintln(w, wrapText(s.Help+defaultOf(defaults, s), "        "))
 		}
 	})
+}
+
+// settingsOf are the settings that a command's help shows, and how they are given; no text: it takes none.
+func settingsOf(c *cobra.Command) (shown []config.Setting, lead string) {
+	note, ok := c.Annotations[config.SettingsNote]
+	if !ok {
+		return nil, ""
+	}
+	names := strings.Fields(c.Annotations[config.ShownSettings])
+	shown = slices.DeleteFunc(config.Settings(), func(s config.Setting) bool { return !slices.Contains(names, s.Name) })
+	lead = "A flag takes precedence over the environment variable, which takes precedence over the file."
+	if slices.ContainsFunc(shown, func(s config.Setting) bool { return s.Secret }) {
+		lead += " Secrets have no flag: set the variable, or the variable with _FILE appended to the name of a file that holds the secret."
+	}
+	return shown, lead + "\n" + note
+}
+
+// settingFlag is the flag of a setting with the kind of its value.
+func settingFlag(s config.Setting, arg string) string {
+	if s.Secret {
+		return "(no flag)"
+	}
+	return strings.TrimSpace("--" + s.Flag() + " " + arg)
 }
 
 // defaultOf is a setting's default as its help shows it.

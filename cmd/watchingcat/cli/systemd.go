@@ -2,9 +2,6 @@ package cli
 
 import (
 	"context"
-	"crypto/tls"
-	"fmt"
-	"net/http"
 	"os"
 	"time"
 
@@ -22,23 +19,8 @@ func underSystemd(ctx context.Context, base string, log zerolog.Logger) {
 	if err != nil {
 		log.Warn().Err(err).Msg("the watchdog's settings in the environment cannot be read: systemd's watchdog is off")
 	}
-	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true, //nolint:gosec // it asks itself, under an address that its certificate need not have
-		TLSClientConfig: &tls.Config{InsecureSkipVerify: true}}}
-	alive := func(ctx context.Context) error {
-		r, err := http.NewRequestWithContext(ctx, http.MethodGet, base+"/livez", nil)
-		if err != nil {
-			return err
-		}
-		res, err := client.Do(r)
-		if err != nil {
-			return err
-		}
-		defer res.Body.Close()
-		if res.StatusCode != http.StatusOK {
-			return fmt.Errorf("/livez answered %s", res.Status)
-		}
-		return nil
-	}
+	client := ownClient()
+	alive := func(ctx context.Context) error { return probe(ctx, client, base+"/livez") }
 	send := func(state string) error {
 		_, err := daemon.SdNotify(false, state)
 		return err
