@@ -15,7 +15,17 @@ help: ## list the targets
 
 .PHONY: build
 build: ## build build/watchingcat, without the tables of debuggers (LDFLAGS= keeps them)
-	$(GO) build -ldflags '$(LDFLAGS)' -o $(BIN) ./cmd/watchingcat
+	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '$(LDFLAGS)' -o $(BIN) ./cmd/watchingcat
+
+# Releases, the image and this target build with the same flags; a test compares them.
+.PHONY: reproduce
+reproduce: ## build the binary of the release VERSION for GOOS and GOARCH, and print its SHA-256
+	CGO_ENABLED=0 $(GO) build -trimpath -buildvcs=false -ldflags '-s -w -X main.release=$(VERSION)' -o build/reproduced/watchingcat ./cmd/watchingcat
+	cd build/reproduced && sha256sum watchingcat
+
+.PHONY: reproducible
+reproducible: ## build twice, in two folders, the second time without Go's build cache: the binaries must be equal
+	MAKE=$(MAKE) .ci/reproducible
 
 .PHONY: demo
 demo: build ## a broker, a simulated shop, views, alerts and the page on http://127.0.0.1:8090
