@@ -23,6 +23,23 @@ reproduce: ## build the binary of the release VERSION for GOOS and GOARCH, and p
 	CGO_ENABLED=0 $(GO) build -trimpath -buildvcs=false -ldflags '-s -w -X main.release=$(VERSION)' -o build/reproduced/watchingcat ./cmd/watchingcat
 	cd build/reproduced && sha256sum watchingcat
 
+.PHONY: release-files
+release-files: reproduce ## what packages hold beside the binary, into build/release: manual pages, completions, licences, all settings
+	rm -rf build/release && mkdir -p build/release/completions
+	./build/reproduced/watchingcat man build/release/man && gzip -9n build/release/man/man*/*
+	./build/reproduced/watchingcat completion bash > build/release/completions/watchingcat.bash
+	./build/reproduced/watchingcat completion zsh > build/release/completions/_watchingcat
+	./build/reproduced/watchingcat completion fish > build/release/completions/watchingcat.fish
+	env -i ./build/reproduced/watchingcat config print > build/release/watchingcat.yml.example
+	$(GO) run ./deploy/licenses/notices > build/release/THIRD_PARTY_NOTICES
+
+GORELEASER ?= $(GO) run github.com/goreleaser/goreleaser/v2@v2.17.1
+.PHONY: release-check
+release-check: ## a release by goreleaser that is neither published nor signed, without images and SBOMs, and a look into each of its files
+	$(GORELEASER) check
+	$(GORELEASER) release --snapshot --clean --skip=docker,sign,sbom
+	cd deploy/packages && $(GO) test . -count=1 -v -run 'TestRelease$$' -dist $(CURDIR)/build/dist
+
 .PHONY: reproducible
 reproducible: ## build twice, in two folders, the second time without Go's build cache: the binaries must be equal
 	MAKE=$(MAKE) .ci/reproducible
@@ -49,7 +66,7 @@ lint: ## golangci-lint, govulncheck, functions that only tests call, and a linte
 	REDOCLY_TELEMETRY=off REDOCLY_SUPPRESS_UPDATE_NOTICE=true npx --yes @redocly/cli@2.77.0 lint --config .redocly.yaml api/openapi.yaml
 
 .PHONY: packages
-packages: ## lint the Helm chart, render it and the Kustomize base into Kubernetes' types, check their settings, and verify the unit of systemd
+packages: ## check the Helm chart, the Kustomize base, the Compose file, the unit of systemd, the deb and the rpm, the image and the release
 	cd deploy/packages && $(GO) vet ./... && $(GO) test ./...
 
 .PHONY: fuzz
