@@ -35,10 +35,8 @@ release-files: reproduce ## what packages hold beside the binary, into build/rel
 
 GORELEASER ?= $(GO) run github.com/goreleaser/goreleaser/v2@v2.17.1
 .PHONY: release-check
-release-check: ## a release by goreleaser that is neither published nor signed, without images and SBOMs, and a look into each of its files
-	$(GORELEASER) check
-	$(GORELEASER) release --snapshot --clean --skip=docker,sign,sbom
-	cd deploy/packages && $(GO) test . -count=1 -v -run 'TestRelease$$' -dist $(CURDIR)/build/dist
+release-check: ## a release of the last commit by goreleaser, not published, without images, signatures and SBOMs, and a look into its files
+	MAKE=$(MAKE) GO=$(GO) GORELEASER='$(GORELEASER)' .ci/release-check
 
 .PHONY: reproducible
 reproducible: ## build twice, in two folders, the second time without Go's build cache: the binaries must be equal

@@ -71,6 +71,7 @@ func TestCompose(t *testing.T) {
 		t.Fatal(err)
 	}
 	settings["WATCHINGCAT_RULE_FILES"] = rules
+	maps.DeleteFunc(settings, func(_, value string) bool { return strings.HasPrefix(value, "${") }) // of profiles that are off
 	check := exec.Command(*binaryPath, "config", "check")
 	for _, name := range slices.Sorted(maps.Keys(settings)) {
 		check.Env = append(check.Env, name+"="+settings[name])
@@ -114,4 +115,46 @@ func TestCompose(t *testing.T) {
 	if err := get(t.Context(), "http://"+a.addr+"/api/v1/alerts", &rulesAnswer); err != nil || len(rulesAnswer.Rules) != 1 {
 		t.Errorf("rules of the Compose file: %v, %v", rulesAnswer, err)
 	}
+}
+
+// TestComposeStores lets the Collector and Prometheus check the configurations of the profile stores. The Collector that is built for tests
+// has no exporter for Elasticsearch: another one stands for it.
+func TestComposeStores(t *testing.T) {
+	text, err := os.ReadFile("../compose/stores.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := map[string]any{}
+	if err := yaml.Unmarshal(text, &c); err != nil {
+		t.Fatal(err)
+	}
+	exporters := c["exporters"].(map[string]any)
+	if _, ok := exporters["elasticsearch"]; !ok {
+		t.Fatal("there is no exporter for Elasticsearch")
+	}
+	delete(exporters, "elasticsearch")
+	exporters["nop"] = nil
+	c["service"].(map[string]any)["pipelines"].(map[string]any)["logs"].(map[string]any)["exporters"] = []string{"nop"}
+	check := func(text []byte, program string, args ...string) {
+		t.Helper()
+		file := filepath.Join(t.TempDir(), "config.yml")
+		if err := os.WriteFile(file, text, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if out, err := exec.CommandContext(t.Context(), fetched(t, program), append(args, file)...).CombinedOutput(); err != nil {
+			t.Errorf("%s: %v\n%s", program, err, out)
+		}
+	}
+	if text, err = yaml.Marshal(c); err != nil {
+		t.Fatal(err)
+	}
+	check(text, "collector", "validate", "--config")
+	if text, err = os.ReadFile("../compose/prometheus.yml"); err != nil {
+		t.Fatal(err)
+	}
+	alerts, err := filepath.Abs("../mixin/alerts.yml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	check([]byte(strings.Replace(string(text), "/etc/prometheus/watchingcat.yml", alerts, 1)), "promtool", "check", "config")
 }

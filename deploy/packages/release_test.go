@@ -159,7 +159,8 @@ func pack(t *testing.T, n config.NFPM, format string) string {
 	require.Empty(t, n.Scripts.PreInstall)
 	info.Scripts = nfpm.Scripts{PostInstall: filepath.Join(here, n.Scripts.PostInstall), PreRemove: filepath.Join(here, n.Scripts.PreRemove),
 		PostRemove: filepath.Join(here, n.Scripts.PostRemove)}
-	info.RPM.BuildHost = "release"
+	info.RPM.BuildHost = n.RPM.BuildHost
+	require.NotEmpty(t, n.RPM.BuildHost)
 	info.Contents = files.Contents{{Source: here + "/build/reproduced/watchingcat", Destination: n.Bindir + "/watchingcat",
 		FileInfo: &files.ContentFileInfo{Mode: 0o755, MTime: mtime}}}
 	for _, c := range n.Contents {
