@@ -104,6 +104,7 @@ func (f *forwarder) do(ctx context.Context, client *http.Client, req *http.Reque
 	case client == nil:
 		client = http.DefaultClient
 	}
+	//nolint:gosec // the operator names the Alertmanagers
 	res, err := client.Do(req.WithContext(ctx))
 	now := time.Now()
 	problem := ""

@@ -145,6 +145,7 @@ func (a *Auth) session(c claims) (*Session, error) {
 
 // SessionCookie is the cookie of a session; nil ends the one that the browser has.
 func (a *Auth) SessionCookie(s *Session) string {
+	//nolint:gosec // Secure is set where the page is served over TLS
 	c := http.Cookie{Name: Cookie, Path: "/", HttpOnly: true, SameSite: http.SameSiteStrictMode, Secure: a.cfg.Secure, MaxAge: -1}
 	if s != nil {
 		c.Value, c.Expires, c.MaxAge = s.Token, s.Expires, int(s.Expires.Sub(a.cfg.Now()).Seconds())

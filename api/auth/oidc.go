@@ -115,6 +115,7 @@ func (a *Auth) BeginOIDC(ctx context.Context, to string) (location, cookie strin
 
 // flowCookie is sent when the provider sends the browser back, which a strict one is not; "" takes it away.
 func (a *Auth) flowCookie(text string) string {
+	//nolint:gosec // Secure is set where the page is served over TLS
 	c := http.Cookie{Name: flowCookie, Value: text, Path: OIDCPath, HttpOnly: true, SameSite: http.SameSiteLaxMode, Secure: a.cfg.Secure,
 		MaxAge: int(flowTime.Seconds())}
 	if text == "" {
@@ -152,6 +153,7 @@ func (a *Auth) EndOIDC(r *http.Request) (s *Session, to, cookie string, err erro
 
 // HintCookie keeps the ID token of a session with the browser until that logs out: the provider wants to see it again. nil takes it away.
 func (a *Auth) HintCookie(s *Session) string {
+	//nolint:gosec // Secure is set where the page is served over TLS
 	c := http.Cookie{Name: hintCookie, Path: "/api/v1/auth/logout", HttpOnly: true, SameSite: http.SameSiteStrictMode, Secure: a.cfg.Secure,
 		MaxAge: -1}
 	if s != nil && len(s.hint) <= maxHint {

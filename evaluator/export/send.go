@@ -144,6 +144,7 @@ func (s *sender) send(ctx context.Context, e *entry, giveUp func() bool) (refuse
 		if giveUp() {
 			return 0, true, nil
 		}
+		//nolint:gosec // a pause is no secret
 		pause := max(min(s.retryAfter, maxRetryAfter), backoff/2+rand.N(backoff/2))
 		select {
 		case <-ctx.Done():

@@ -32,6 +32,7 @@ func countNested(b []byte, path ...int32) (n int, err error) {
 			return 0, otlp.ErrMalformed
 		}
 		i = fd.Next
+		//nolint:gosec // a path has an element: it ends at the last
 		if fd.Num != path[0] || fd.Wire != otlp.WireLen {
 			continue
 		}
@@ -39,6 +40,7 @@ func countNested(b []byte, path ...int32) (n int, err error) {
 			n++
 			continue
 		}
+		//nolint:gosec // a path has an element: it ends at the last
 		below, err := countNested(fd.Data, path[1:]...)
 		if err != nil {
 			return 0, err

@@ -32,6 +32,7 @@ func (c *Config) Levels() [Levels]Level {
 	}
 	for i := range l {
 		if i > 0 {
+			//nolint:gosec // i is over 0
 			l[i].Retention = max(l[i].Retention, l[i-1].Retention)
 		}
 		l[i].Hot = min(l[i].Hot, l[i].Retention)
