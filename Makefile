@@ -64,7 +64,7 @@ lint: ## golangci-lint, govulncheck, functions that only tests call, and a linte
 	REDOCLY_TELEMETRY=off REDOCLY_SUPPRESS_UPDATE_NOTICE=true npx --yes @redocly/cli@2.77.0 lint --config .redocly.yaml api/openapi.yaml
 
 .PHONY: packages
-packages: ## check the Helm chart, the Kustomize base, the Compose file, the unit of systemd, the deb and the rpm, the image and the release
+packages: ## check the Helm chart, the Kustomize base, the Compose file, the unit of systemd, the deb and the rpm, the image, the release and the commands of README.md
 	cd deploy/packages && $(GO) vet ./... && $(GO) test ./...
 
 .PHONY: fuzz
@@ -134,5 +134,9 @@ update: ## rewrite golden files; review the difference
 	$(GO) test ./api -update
 	$(GO) test ./deploy/licenses -update
 	$(GO) test ./cmd/watchingcat/cli -run "TestHelp|TestConfigPrint|TestSettingsDocument" -update
+
+.PHONY: upgrade-state
+upgrade-state: ## write the state of this program for the upgrade test, under the name VERSION: at each release
+	$(GO) test ./cmd/watchingcat/cli -count=1 -run 'TestUpgrade$$' -write-state '$(VERSION)'
 
 -include deploy/integration/integration.mk
