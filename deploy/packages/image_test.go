@@ -106,7 +106,7 @@ func buildStage(t *testing.T, s instructions.Stage) string {
 			line = strings.ReplaceAll(line, "GOCACHE=/cache ", "") // a mount: here it is the cache of the user
 			line = strings.ReplaceAll(line, " -o /out/", " -o "+files+"/out/")
 			cmd := exec.CommandContext(t.Context(), "sh", "-c", line)
-			cmd.Dir, cmd.Env = source, append(env, "GOFLAGS=", "GOOS=linux")
+			cmd.Dir, cmd.Env = source, slices.Concat(env, []string{"GOFLAGS=", "GOOS=linux"})
 			out, err := cmd.CombinedOutput()
 			require.NoError(t, err, "%s\n%s", line, out)
 		default:
