@@ -111,7 +111,7 @@ func (n *Intake) Open(c source.Config, positions []storage.Position, t Telemetry
 	}
 	n.latest = c.StartLatest && n.Version == 0
 	c.StartLatest, c.OnTruncated, c.Logger, c.Version = n.latest, n.truncated, n.Log, n.Version
-	c.Begin, c.Begun, c.Lacks = n.begin, n.begun, n.lacks
+	c.Begin, c.Begun, c.Lacks, c.Recycle = n.begin, n.begun, n.lacks, true
 	n.stored = stored
 	c.Position = func(topic string, partition int32) (storage.Position, bool) {
 		p, ok := stored[source.PartitionID{Topic: topic, Partition: partition}]

@@ -77,7 +77,9 @@ func (p *partition) push(id [16]byte, f *kgo.FetchPartition) {
 		p.gaps += r.Offset - p.fetched
 		p.fetched = r.Offset + 1
 		it := item{next: p.fetched, epoch: r.LeaderEpoch}
-		if !r.Attrs.IsControl() {
+		if r.Attrs.IsControl() {
+			r.Recycle()
+		} else {
 			it.r = r
 			p.bytes += len(r.Value)
 		}
@@ -188,6 +190,9 @@ func (p *partition) deliver(b Batch, moved chan struct{}) bool {
 		case <-m.Acked():
 			cancel()
 			p.acked(b, moved)
+			for _, r := range b.Records {
+				r.Recycle() // only now: whoever got an obsolete message may still read it
+			}
 			return true
 		case <-m.Nacked():
 			cancel()

@@ -72,6 +72,9 @@ type Config struct {
 	// DecompressBytes is what a record batch may decompress to (0: 64 MiB). A larger one is fetched again alone under
 	// OversizeBytes (0: 512 MiB); its records over RecordBytes (0: 16 MiB) become dead letters.
 	DecompressBytes, OversizeBytes, RecordBytes int
+
+	// Recycle uses the memory of records again once their message is acknowledged: whoever handles messages keeps nothing of them.
+	Recycle bool
 	// Discover is how often topics are looked for that match a pattern (0: 5 s).
 	Discover time.Duration
 	// Refresh is how often end offsets are asked for and new partitions looked for (0: 1 s).
@@ -184,6 +187,9 @@ func New(c Config) (*Source, error) {
 		kgo.MetadataMinAge(250*time.Millisecond),
 		kgo.MetadataMaxAge(30*time.Second),
 	)
+	if c.Recycle {
+		opts = append(opts, kgo.WithPools(&pool{}))
+	}
 	return &Source{c: c, opts: opts, big: make(chan struct{}, 1), subs: map[*subscription]struct{}{}, looks: map[string]error{}}, nil
 }
 
