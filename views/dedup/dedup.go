@@ -2,6 +2,8 @@ package dedup
 
 import (
 	"encoding/binary"
+	"maps"
+	"slices"
 	"sync"
 	"time"
 
@@ -14,16 +16,22 @@ import (
 // Records remembers the 128-bit hashes of record values, shared by all partitions because a collector that tries again may send to
 // another one. Records with equal values whose timestamps lie within the window are one record sent twice.
 //
-// Hashes are held by minute of record timestamp; minutes that no partition can still match are forgotten.
+// What no partition can still match is forgotten by minute of record timestamp.
 type Records struct {
-	mu     sync.Mutex
-	done   *sync.Cond // a record is no longer pending
-	Window int64      // milliseconds; < 0: off
-	limit  int
-	count  int
-	seen   map[int64]map[Hash]Times // by minute of timestamp
-	stored []storedHashes
-	newest int64
+	mu      sync.Mutex
+	done    *sync.Cond // a record is no longer pending
+	Window  int64      // milliseconds; < 0: off
+	limit   int
+	seen    table
+	pending map[reserved]struct{}
+	stored  []storedHashes
+	floor   int64 // the minute before which everything was forgotten
+}
+
+// reserved is a record that is being applied.
+type reserved struct {
+	hash Hash
+	ts   int64
 }
 
 // Hash is the hash of a record's value.
@@ -36,9 +44,8 @@ type storedHashes struct {
 
 // Times is what is remembered of a record: a duplicate moves its partition's watermark as the record did.
 type Times struct {
-	TS      int64  // Unix milliseconds
-	End     uint64 // newest end of its spans
-	pending bool   // it is being applied
+	TS  int64  // Unix milliseconds
+	End uint64 // newest end of its spans
 }
 
 // Seen is one remembered record with its hash.
@@ -58,13 +65,19 @@ func NewRecords(c model.Config) *Records {
 	if c.DedupWindow < 0 {
 		w = -1
 	}
-	d := &Records{Window: w, limit: c.Limits.DedupRecords, seen: map[int64]map[Hash]Times{}}
+	d := &Records{Window: w, limit: c.Limits.DedupRecords, pending: map[reserved]struct{}{}}
 	d.done = sync.NewCond(&d.mu)
 	return d
 }
 
 // HashOf is the hash of a record's value.
-func HashOf(value []byte) Hash { return xxh3.Hash128(value).Bytes() }
+func HashOf(value []byte) Hash {
+	h := Hash(xxh3.Hash128(value).Bytes())
+	if h == (Hash{}) {
+		h[0] = 1 // the zero hash is no record's
+	}
+	return h
+}
 
 // Reserve remembers a record, or returns the equal one that was seen within the window around its timestamp. Asking and
 // remembering are one step, because equal records may come from two partitions at the same time; whether one is a duplicate is
@@ -73,26 +86,17 @@ func (d *Records) Reserve(s Seen) (earlier Times, ok bool) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	for {
-		r, found := d.find(s)
-		switch {
-		case !found:
-			s.pending = true
+		r := d.seen.find(&s.Hash, s.TS, d.Window)
+		if r == nil {
+			d.pending[reserved{s.Hash, s.TS}] = struct{}{}
 			d.put(s)
 			return Times{}, true
-		case !r.pending:
-			return r, false
+		}
+		if _, ok := d.pending[reserved{r.hash, r.ts}]; !ok {
+			return Times{r.ts, r.end}, false
 		}
 		d.done.Wait()
 	}
-}
-
-func (d *Records) find(s Seen) (Times, bool) {
-	for m := (s.TS - d.Window) / minuteMS; m <= (s.TS+d.Window)/minuteMS; m++ {
-		if r, ok := d.seen[m][s.Hash]; ok && max(r.TS-s.TS, s.TS-r.TS) <= d.Window {
-			return r, true
-		}
-	}
-	return Times{}, false
 }
 
 // Applied completes a reservation.
@@ -100,27 +104,18 @@ func (d *Records) Applied(s Seen) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.put(s)
+	delete(d.pending, reserved{s.Hash, s.TS})
 	d.done.Broadcast()
 }
 
-func (d *Records) put(s Seen) {
-	m := s.TS / minuteMS
-	if d.seen[m] == nil {
-		d.seen[m] = map[Hash]Times{}
-	}
-	if _, ok := d.seen[m][s.Hash]; !ok {
-		d.count++
-	}
-	d.seen[m][s.Hash] = s.Times
-	d.newest = max(d.newest, s.TS)
-}
+func (d *Records) put(s Seen) { d.seen.put(slot{s.Hash, s.TS, s.End}) }
 
 // Release forgets a reservation whose record was not applied.
 func (d *Records) Release(s Seen) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	delete(d.seen[s.TS/minuteMS], s.Hash)
-	d.count--
+	d.seen.remove(&s.Hash, s.TS)
+	delete(d.pending, reserved{s.Hash, s.TS})
 	d.done.Broadcast()
 }
 
@@ -129,19 +124,12 @@ func (d *Records) Release(s Seen) {
 func (d *Records) Forget(ks model.Keyspace, before int64, entries []storage.Entry) []storage.Entry {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	for m, hashes := range d.seen {
-		if (m+1)*minuteMS <= before {
-			d.count -= len(hashes)
-			delete(d.seen, m)
-		}
+	if m := before / minuteMS; m > d.floor {
+		d.seen.before(m * minuteMS)
+		d.floor = m
 	}
-	for d.count > d.limit && len(d.seen) > 1 {
-		oldest := d.newest / minuteMS
-		for m := range d.seen {
-			oldest = min(oldest, m)
-		}
-		d.count -= len(d.seen[oldest])
-		delete(d.seen, oldest)
+	if d.seen.count > d.limit {
+		d.seen.before(d.fits() * minuteMS)
 	}
 	kept := d.stored[:0]
 	for _, s := range d.stored {
@@ -153,6 +141,17 @@ func (d *Records) Forget(ks model.Keyspace, before int64, entries []storage.Entr
 	}
 	d.stored = kept
 	return entries
+}
+
+// fits is the minute from which on no more is remembered than the limit; the newest one stays in any case.
+func (d *Records) fits() int64 {
+	minutes := map[int64]int{}
+	d.seen.each(func(ts int64) { minutes[ts/minuteMS]++ })
+	list := slices.Sorted(maps.Keys(minutes))
+	for left := d.seen.count; left > d.limit && len(list) > 1; list = list[1:] {
+		left -= minutes[list[0]]
+	}
+	return list[0]
 }
 
 func dedupKey(ks model.Keyspace, s storedHashes) []byte {
