@@ -25,6 +25,21 @@ import (
 // are tokens of their key only, which a search takes for equal to every value.
 type rawFilter []uint64
 
+// resourceLines is how many resources of a block are remembered: each record has its own copy of the same few.
+const resourceLines = 64
+
+// seenResources are hashes of resources whose attributes a filter has. Each has one place, so that a lookup is one comparison.
+type seenResources [resourceLines]uint64
+
+// has reports whether a resource was there before, and remembers it.
+func (s *seenResources) has(resource []byte) bool {
+	h := xxhash.Sum64(resource) | 1
+	at := &s[h>>58]
+	seen := *at == h
+	*at = h
+	return seen
+}
+
 const (
 	filterLine     = 8 // words
 	filterPer      = 4 << 10
@@ -119,7 +134,8 @@ func HashesOf(tokens []SpanToken) (out [][]uint64) {
 // filterOf makes the filter of a block of OTLP TracesData. One that is not understood may have anything.
 func filterOf(block []byte) rawFilter {
 	f := newFilter(len(block))
-	if !f.traces(block) {
+	var seen seenResources
+	if !f.traces(block, &seen) {
 		for i := range f {
 			f[i] = math.MaxUint64
 		}
@@ -154,10 +170,10 @@ func wireField(b []byte) (num protowire.Number, v, rest []byte) {
 	return num, nil, b[n:]
 }
 
-func (f rawFilter) traces(b []byte) bool {
+func (f rawFilter) traces(b []byte, seen *seenResources) bool {
 	for len(b) > 0 {
 		num, v, rest := wireField(b)
-		if num == 0 || num == 1 && !f.resourceSpans(v) {
+		if num == 0 || num == 1 && !f.resourceSpans(v, seen) {
 			return false
 		}
 		b = rest
@@ -165,13 +181,13 @@ func (f rawFilter) traces(b []byte) bool {
 	return true
 }
 
-func (f rawFilter) resourceSpans(b []byte) bool {
+func (f rawFilter) resourceSpans(b []byte, seen *seenResources) bool {
 	for len(b) > 0 {
 		num, v, rest := wireField(b)
 		ok := num != 0
 		switch num {
 		case 1: // resource
-			ok = f.attributes(v, 1)
+			ok = seen.has(v) || f.attributes(v, 1)
 		case 2:
 			ok = f.scopeSpans(v)
 		}
