@@ -19,7 +19,7 @@ import (
 )
 
 // DefaultMemTableBytes makes most commits fit into one transaction: Badger refuses one over 15 % of the memtable.
-const DefaultMemTableBytes = 64 << 20
+const DefaultMemTableBytes = 32 << 20
 
 // MinMemTableBytes is the smallest memtable whose transactions hold a chunk of a value.
 const MinMemTableBytes = 1 << 20
@@ -180,8 +180,14 @@ func (db *DB) begin() error {
 	return nil
 }
 
+// tableBytes is the size of Badger's files of every level. What builds one takes twice its size at once, however little it holds; by default
+// the files of the lowest level have 64 MiB.
+const tableBytes = 8 << 20
+
 func badgerOptions(dir string, o Options) badger.Options {
-	return badger.DefaultOptions(dir).
+	opts := badger.DefaultOptions(dir)
+	opts.BaseTableSize, opts.TableSizeMultiplier = tableBytes, 1
+	return opts.
 		WithLogger(badgerLog{o.Logger, &repeated{}}).
 		WithSyncWrites(true).
 		WithDetectConflicts(false). // one writer

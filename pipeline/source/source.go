@@ -171,6 +171,10 @@ func (s *PartitionState) Watermark(now time.Time, lateness time.Duration) time.T
 
 var _ message.Subscriber = (*Source)(nil)
 
+// partitionBytes is what one request may bring of a partition, compressed, but for a larger batch. Spans become twenty times as large; all of
+// it is in memory until it is applied.
+const partitionBytes = 256 << 10
+
 // New checks the configuration; it does not need the brokers to be there.
 func New(c Config) (*Source, error) {
 	opts, err := c.Kafka.Opts()
@@ -204,7 +208,7 @@ func (s *Source) Subscribe(ctx context.Context, topic string) (<-chan *message.M
 	}
 	fetch := max(1<<20, s.c.FetchBytes*2/max(2, len(s.subs)+1))
 	fetch = min(fetch, s.c.FetchBytes)
-	bounds := []kgo.Opt{kgo.FetchMaxBytes(int32(fetch)), kgo.FetchMaxPartitionBytes(int32(min(1<<20, fetch)))}
+	bounds := []kgo.Opt{kgo.FetchMaxBytes(int32(fetch)), kgo.FetchMaxPartitionBytes(int32(min(partitionBytes, fetch)))}
 	cl, err := kgo.NewClient(slices.Concat(s.opts, bounds, s.c.Kafka.Counted(s.c.clientName(topic)))...)
 	if err != nil {
 		return nil, fmt.Errorf("pipeline: kafka client: %w", err)
