@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"math"
 	"math/rand/v2"
+	"strings"
 	"time"
 
 	"go.opentelemetry.io/collector/pdata/pcommon"
@@ -41,6 +42,11 @@ type Shop struct {
 	// Staging is the share of the requests to the mobile gateway that go to a second environment, where nothing is broken.
 	Staging float64
 	staging bool // the request that is served
+
+	// Suffix follows the name of each service, so that several shops are systems of their own.
+	Suffix string
+	// Padding is how many bytes of an attribute each span has beside its own.
+	Padding int
 
 	meters         map[string]*meter // by service in production; nil: nothing is measured
 	measured, sent time.Time         // since when, and up to when deltas were sent
@@ -284,7 +290,11 @@ func (s *Shop) Take(n int) ([][]byte, error) {
 			slot = s.resource(td, sp.podID)
 			slots[sp.podID] = slot
 		}
-		sp.write(slot.AppendEmpty())
+		to := slot.AppendEmpty()
+		sp.write(to)
+		if s.Padding > 0 {
+			to.Attributes().PutStr("app.payload", s.padding())
+		}
 	}
 	s.spans = s.spans[:0]
 	var m ptrace.ProtoMarshaler
@@ -297,6 +307,15 @@ func (s *Shop) Take(n int) ([][]byte, error) {
 		out = append(out, b)
 	}
 	return out, nil
+}
+
+// padding is text that compresses about as well as requests do.
+func (s *Shop) padding() string {
+	var b strings.Builder
+	for b.Len() < s.Padding {
+		fmt.Fprintf(&b, "item=%d&quantity=%d&", s.r.IntN(100_000), s.r.IntN(9))
+	}
+	return b.String()[:s.Padding]
 }
 
 func (s *Shop) resource(td ptrace.Traces, pod podID) ptrace.SpanSlice {
@@ -317,7 +336,7 @@ func (s *Shop) describe(a pcommon.Map, p podID) {
 	if f := s.fault; f != nil && !p.staging && f.Service == p.service && f.Version != "" && (f.Pod == 0 || f.Pod == p.pod) {
 		version = s.fault.Version
 	}
-	a.PutStr("service.name", p.service)
+	a.PutStr("service.name", p.service+s.Suffix)
 	a.PutStr("service.namespace", namespaces[p.service])
 	a.PutStr("service.version", version)
 	a.PutStr("service.instance.id", fmt.Sprintf("%s-%d", p.service, p.pod-1))

@@ -15,7 +15,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -31,12 +30,13 @@ var (
 	reps   = flag.Int("reps", 3, "runs of each")
 	runDir = flag.String("run", "../servers/run", "folder that setup.sh filled")
 	peer   = flag.Bool("collector", true, "compare with the Collector")
-	memory = flag.String("memory", "", "WATCHINGCAT_MEMORY_LIMIT of the watchingcat processes, as 1GiB; empty: the default")
+	limit  = flag.String("memory", "", "WATCHINGCAT_MEMORY_LIMIT of the watchingcat processes, as 1GiB; empty: the default")
 	steady = flag.Duration("steady", 0, "instead of a backlog: how long spans, log lines and points of metrics come at -rate, -logs and -points")
 	rate   = flag.Int("rate", 10_000, "spans a second with -steady")
 	logs   = flag.Int("logs", 5_000, "log lines a second with -steady")
 	points = flag.Int("points", 20_000, "points of metrics a second with -steady")
 	series = flag.Int("series", 50_000, "series that the points are of")
+	binary = flag.String("binary", "", "the program watchingcat; empty: it is built")
 	root   = flag.String("root", "../..", "the repository")
 
 	clients = flag.Int("clients", 0, "instead of log lines and points with -steady: how many users ask what deploy/k6/mix.json says, while spans come at -rate")
@@ -67,74 +67,30 @@ func run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	bin := filepath.Join(dir, "watchingcat")
-	build := exec.CommandContext(ctx, "go", "build", "-o", bin, "./cmd/watchingcat")
-	build.Dir = *root
-	if out, err := build.CombinedOutput(); err != nil {
-		return fmt.Errorf("build: %w\n%s", err, out)
+	bin := *binary
+	if bin == "" {
+		bin = filepath.Join(dir, "watchingcat")
+		build := exec.CommandContext(ctx, "go", "build", "-o", bin, "./cmd/watchingcat")
+		build.Dir = *root
+		if out, err := build.CombinedOutput(); err != nil {
+			return fmt.Errorf("build: %w\n%s", err, out)
+		}
 	}
-	kafka, err := servers.NewKafka(abs, dir, 1)
+	if *clients == 0 && *steady == 0 {
+		return drainBacklogs(ctx, bin, abs, dir)
+	}
+	broker, end, err := brokerFor(ctx, abs, dir)
 	if err != nil {
 		return err
 	}
-	defer kafka.Close()
-	if err := kafka.Start(ctx); err != nil {
-		return err
-	}
-	broker := kafka.Brokers()[0]
+	defer end()
 	if *clients > 0 {
 		if *steady == 0 {
 			*steady = 2 * time.Minute
 		}
 		return serveClients(ctx, bin, broker, dir)
 	}
-	if *steady > 0 {
-		return keepUp(ctx, bin, broker, dir)
-	}
-	n, err := fill(ctx, bin, broker)
-	if err != nil {
-		return err
-	}
-	reference, err := filepath.Abs(filepath.Join(*root, "deploy/servers/collector/reference.yaml"))
-	if err != nil {
-		return err
-	}
-	rows := []*row{{name: "watchingcat serve, RED and service map as the connectors", env: []string{"WATCHINGCAT_RETENTION_TRACES=0s"}},
-		{name: "watchingcat serve, traces without their spans", env: []string{"WATCHINGCAT_RETENTION_TRACES=1h,0B"}},
-		{name: "watchingcat serve, all kept"}}
-	var theirs row
-	theirs.name = "collector: kafkareceiver, spanmetrics, servicegraph"
-	for rep := range *reps {
-		for i, r := range rows {
-			u, err := drainWatchingcat(ctx, bin, broker, filepath.Join(dir, fmt.Sprint("ours-", i, "-", rep)), r.env, n)
-			if err != nil {
-				return fmt.Errorf("%s: %w", r.name, err)
-			}
-			r.used = append(r.used, u)
-		}
-		if !*peer {
-			continue
-		}
-		u, err := drainCollector(ctx, filepath.Join(abs, "collector"), reference, broker, filepath.Join(dir, fmt.Sprint("theirs-", rep)),
-			fmt.Sprint("reference-", rep), n)
-		if err != nil {
-			return fmt.Errorf("collector: %w", err)
-		}
-		theirs.used = append(theirs.used, u)
-	}
-	fmt.Printf("%d spans from Kafka (zstd, by trace id), start to last span counted; medians of %d\n", n, *reps)
-	if *peer {
-		rows = append(rows, &theirs)
-	}
-	for _, r := range rows {
-		m := r.median()
-		if !*peer {
-			theirs.used = r.used // 1.0 x
-		}
-		fmt.Printf("%-60s %8.2f s  %6.0f ns/span  %6.0f MiB  %6.1f s wall  %.1f x\n", r.name, m.cpu.Seconds(), float64(m.cpu)/float64(n),
-			float64(m.peak)/(1<<20), m.wall.Seconds(), float64(theirs.median().cpu)/float64(m.cpu))
-	}
-	return nil
+	return keepUp(ctx, bin, broker, dir)
 }
 
 // keepUp shows what a process with every view uses while everything comes at a rate.
@@ -217,25 +173,6 @@ func write(ctx context.Context, bin, broker string) (map[string]int, error) {
 	return acked, err
 }
 
-// row is one way to drain the backlog and what it used.
-type row struct {
-	name string
-	env  []string
-	used []usage
-}
-
-// median is the run with the median CPU time.
-func (r *row) median() usage {
-	s := slices.Clone(r.used)
-	slices.SortFunc(s, func(a, b usage) int { return int(a.cpu - b.cpu) })
-	return s[len(s)/2]
-}
-
-// fill writes the backlog and returns how many spans the brokers acknowledged.
-func fill(ctx context.Context, bin, broker string) (int, error) {
-	return load(ctx, bin, broker, "--rate", "100000000", "--spans", strconv.Itoa(*spans))
-}
-
 // load writes spans by `watchingcat load`.
 func load(ctx context.Context, bin, broker string, args ...string) (int, error) {
 	cmd := exec.CommandContext(ctx, bin,
@@ -257,23 +194,10 @@ func load(ctx context.Context, bin, broker string, args ...string) (int, error) 
 // usage is what a process used until it had everything.
 type usage struct {
 	cpu  time.Duration
-	peak int64 // bytes resident
+	sys  time.Duration // the part of the operating system
+	peak int64         // bytes resident
+	n    int           // spans counted
 	wall time.Duration
-}
-
-func drainWatchingcat(ctx context.Context, bin, broker, dir string, env []string, n int) (usage, error) {
-	port, err := freeport.Servers.Port()
-	if err != nil {
-		return usage{}, err
-	}
-	addr := fmt.Sprintf("127.0.0.1:%d", port)
-	if *memory != "" {
-		env = append(slices.Clip(env), "WATCHINGCAT_MEMORY_LIMIT="+*memory)
-	}
-	return drain(ctx, servers.Spec{Name: "watchingcat", Path: bin, Args: []string{"serve"}, Dir: dir,
-		Env: append([]string{"WATCHINGCAT_KAFKA_BROKERS=" + broker, "WATCHINGCAT_HTTP_ADDR=" + addr,
-			"WATCHINGCAT_DATA_DIR=" + filepath.Join(dir, "data")}, env...)},
-		"http://"+addr+"/metrics", func(name string) bool { return strings.HasPrefix(name, "watchingcat_spans_total") }, n)
 }
 
 func drainCollector(ctx context.Context, bin, config, broker, dir, group string, n int) (usage, error) {
@@ -310,7 +234,7 @@ func drain(ctx context.Context, spec servers.Spec, url string, is func(string) b
 		return usage{}, err
 	}
 	defer p.Kill()
-	ctx, cancel := context.WithTimeout(ctx, 10*time.Minute)
+	ctx, cancel := context.WithTimeout(ctx, 5*time.Minute)
 	defer cancel()
 	var u usage
 	t := time.NewTicker(250 * time.Millisecond)
@@ -318,19 +242,22 @@ func drain(ctx context.Context, spec servers.Spec, url string, is func(string) b
 	for {
 		select {
 		case <-ctx.Done():
-			return u, fmt.Errorf("%w; it said:\n%s", ctx.Err(), p.Tail(10))
+			return u, fmt.Errorf("%d of %d spans counted: %w; it said:\n%s", u.n, n, ctx.Err(), p.Tail(10))
 		case <-p.Done():
 			return u, fmt.Errorf("it ended:\n%s", p.Tail(10))
 		case <-t.C:
 		}
 		got, err := sum(ctx, url, is)
-		if err != nil || got < n {
+		if err != nil {
 			continue
 		}
 		if u, err = used(p.Pid); err != nil {
 			return u, err
 		}
-		u.wall = time.Since(start)
+		u.wall, u.n = time.Since(start), got
+		if got < n {
+			continue
+		}
 		p.Stop(20 * time.Second)
 		return u, nil
 	}
@@ -376,7 +303,8 @@ func used(pid int) (u usage, err error) {
 	}
 	user, err1 := strconv.Atoi(f[11])
 	system, err2 := strconv.Atoi(f[12])
-	u.cpu = time.Duration(user+system) * 10 * time.Millisecond // USER_HZ is 100
+	const tick = 10 * time.Millisecond // USER_HZ is 100
+	u.cpu, u.sys = time.Duration(user+system)*tick, time.Duration(system)*tick
 	status, err3 := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
 	for l := range strings.Lines(string(status)) {
 		if v, ok := strings.CutPrefix(l, "VmHWM:"); ok {
