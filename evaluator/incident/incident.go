@@ -305,7 +305,7 @@ func touchedBy(r *alert.Record) []string {
 // takes reports whether an alert that begins to fire belongs to i.
 func (i *Incident) takes(r *alert.Record) bool {
 	open := i.Open() || r.FiredAt.Sub(i.ResolvedAt) <= ReopenWithin
-	if !open || apart(i, r) {
+	if !open || apart(i, r.Labels) {
 		return false
 	}
 	cause := ""
@@ -371,18 +371,41 @@ func (i *Incident) merge(o *Incident) {
 	i.describe()
 }
 
-// apart reports whether an alert names another environment, cluster or namespace than all alerts of i.
-func apart(i *Incident, r *alert.Record) bool {
-	return isApart(i, r.Labels)
+// apart reports whether an alert is of another system than i: it names another environment or cluster than all alerts of i, or a
+// service that alerts of i are about, in other namespaces. Namespaces alone keep nothing apart: the services of one path are in several.
+func apart(i *Incident, l labels.Labels) bool {
+	other := func(name string, of func(*Member) bool) bool {
+		v, some := l.Get(name), false
+		if v == "" {
+			return false
+		}
+		for k := range i.Members {
+			if m := &i.Members[k]; of(m) {
+				if has := m.Labels.Get(name); has == v || has == "" {
+					return false
+				}
+				some = true
+			}
+		}
+		return some
+	}
+	service := alert.ServiceOf(l)
+	return slices.ContainsFunc(systems, func(name string) bool { return other(name, func(*Member) bool { return true }) }) ||
+		slices.ContainsFunc(namespaces, func(name string) bool {
+			return other(name, func(m *Member) bool { return alert.ServiceOf(m.Labels) == service })
+		})
 }
 
-func isApart(i *Incident, l labels.Labels) bool {
-	return slices.ContainsFunc(places, func(name string) bool {
+// beside reports whether an alert of i is in the namespace that l names.
+func beside(i *Incident, l labels.Labels) bool {
+	return slices.ContainsFunc(namespaces, func(name string) bool {
 		v := l.Get(name)
-		return v != "" && !slices.ContainsFunc(i.Members, func(m Member) bool { return m.Labels.Get(name) == v || m.Labels.Get(name) == "" })
+		return v != "" && slices.ContainsFunc(i.Members, func(m Member) bool { return m.Labels.Get(name) == v })
 	})
 }
 
-// places are labels whose values tell systems apart that have services of the same names.
-var places = []string{"deployment_environment_name", "deployment_environment", "environment", "env", "cluster", "k8s_cluster_name",
-	"service_namespace", "namespace", "k8s_namespace_name"}
+// Labels whose values tell systems apart, and services of the same name.
+var (
+	systems    = []string{"deployment_environment_name", "deployment_environment", "environment", "env", "cluster", "k8s_cluster_name"}
+	namespaces = []string{"service_namespace", "namespace", "k8s_namespace_name"}
+)

@@ -174,6 +174,26 @@ func TestAlertsOfOneReasonAreOneIncident(t *testing.T) {
 			1001 fire Errors frontend cause=payment/1 env=staging
 			1002 fire Slow frontend cause=payment/1 env=staging`,
 			"1001 to now payment 2 alerts fired 2: Errors Slow\n1000 to now payment 1 alerts fired 1: Errors"},
+		"one path through several namespaces": {`
+			1000 fire Errors frontend path=checkout cause=payment/0.9 service_namespace=shop env=prod
+			1030 fire Errors checkout service_namespace=orders env=prod
+			1060 fire Slow payment k8s_namespace_name=billing env=prod`,
+			"1000 to now payment 3 alerts fired 3: Errors Slow"},
+		"they name one cause later, from several namespaces": {`
+			1000 fire Errors frontend cause=catalog/0.4 service_namespace=shop
+			1005 fire Errors checkout cause=payment/0.9 service_namespace=orders
+			1015 refresh Errors frontend cause=payment/0.9 service_namespace=shop`,
+			"1000 to now payment 2 alerts fired 2: Errors"},
+		"a service of the same name in another namespace": {`
+			1000 fire Errors frontend cause=payment/1 namespace=a
+			1001 fire Errors frontend cause=payment/1 namespace=b
+			1002 fire Slow payment namespace=a
+			1003 fire Stuck payment namespace=b`,
+			"1001 to now payment 2 alerts fired 2: Errors Stuck\n1000 to now payment 2 alerts fired 2: Errors Slow"},
+		"no service: alerts of one rule in another namespace": {`
+			1000 fire Disk - disk=a namespace=a
+			1010 fire Disk - disk=b namespace=b`,
+			"1010 to now - 1 alerts fired 1: Disk\n1000 to now - 1 alerts fired 1: Disk"},
 		"the cause that most of it says": {`
 			1000 fire Errors frontend path=checkout cause=catalog/0.4
 			1001 fire Errors checkout cause=payment/0.9

@@ -56,10 +56,14 @@ func (t *Tx) home(r *alert.Record) *Incident {
 		}
 		return strings.Compare(x.ID, y.ID)
 	})
-	// Its own incident comes before others on its path.
-	for _, own := range []bool{true, false} {
+	// Its own incident comes before those of its namespace, and these before others on its path.
+	for _, fits := range []func(*Incident) bool{
+		func(i *Incident) bool { return i.member(KeyOf(r)) != nil },
+		func(i *Incident) bool { return beside(i, r.Labels) },
+		func(*Incident) bool { return true },
+	} {
 		for _, i := range list {
-			if (i.member(KeyOf(r)) != nil || !own) && i.takes(r) {
+			if fits(i) && i.takes(r) {
 				return t.edit(i)
 			}
 		}
@@ -168,8 +172,8 @@ func (t *Tx) mergeSame(i *Incident) {
 		return
 	}
 	for _, o := range t.openOnes() {
-		apart := slices.ContainsFunc(o.Members, func(m Member) bool { return isApart(i, m.Labels) })
-		if o.ID == i.ID || o.Cause != i.Cause || apart {
+		other := slices.ContainsFunc(o.Members, func(m Member) bool { return apart(i, m.Labels) })
+		if o.ID == i.ID || o.Cause != i.Cause || other {
 			continue
 		}
 		older, newer := o, i
