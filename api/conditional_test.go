@@ -21,6 +21,7 @@ func TestTwoEditors(t *testing.T) {
 	b.rules(fileRules)
 	rule := b.ask("POST", "/api/v1/alerts", `{"name":"Many","expr":"sum(calls_total) > 5"}`, 201)["id"].(string)
 	b.ask("POST", "/api/v1/slos", `{"name":"Cart works","objective":90,"window":"30d","service":"cart"}`, 201)
+	view := b.ask("POST", "/api/v1/saved-views", `{"name":"Failed","page":"traces","query":"status=error"}`, 201)["id"].(string)
 	var ofFile string
 	for _, r := range b.ask("GET", "/api/v1/alerts", "", 200)["rules"].([]any) {
 		if r := r.(map[string]any); r["name"] == "OfFile" {
@@ -33,6 +34,7 @@ func TestTwoEditors(t *testing.T) {
 			`{"name":"OfFile","expr":"calls_total > 0","for":"1m","labels":{"severity":"page"}}`},
 		{"/api/v1/slos/cart-works", `{"name":"Cart works","objective":95,"window":"30d","service":"cart"}`,
 			`{"name":"Cart works","objective":99,"window":"30d","service":"cart"}`},
+		{"/api/v1/saved-views/" + view, `{"name":"Failed","page":"traces","query":"status=ok"}`, `{"name":"Failed","page":"traces","query":"a=b"}`},
 	} {
 		const typ = "Content-Type: application/json"
 		put := func(body, match string) (int, string) {

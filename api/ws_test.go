@@ -229,6 +229,45 @@ func TestWebSocketPushesAtMostFourTimesASecondAndComputesOnceForAll(t *testing.T
 	})
 }
 
+// With every, a subscription gets frames at most so often, each with all that changed since; others get theirs as before.
+func TestWebSocketPushesAsSeldomAsTheFilterSays(t *testing.T) {
+	onPipes(t, func(b *bench, connect func() *peer) {
+		b.record("1s 1ms cart server GET id=t1/a")
+		b.commit()
+		slow, same, fast := connect(), connect(), connect()
+		slow.send(`{"type":"subscribe","id":"s","view":"services","filter":{"every":"2s"}}`)
+		same.send(`{"type":"subscribe","id":"s","view":"services","filter":{"every":"2000ms"}}`)
+		fast.send(`{"type":"subscribe","id":"s","view":"services"}`)
+		for _, p := range []*peer{slow, same, fast} {
+			p.want("snapshot", "s", 1)
+		}
+		require.Equal(t, 2.0, counted(t, b, "watchingcat_ws_computations_total", "services"), "equal pauses share a computation")
+		const commits, every = 16, 250 * time.Millisecond // four seconds of them
+		go func() {
+			for i := range commits {
+				time.Sleep(every)
+				b.record(fmt.Sprintf("1s 1ms cart server GET id=u%d/a", i))
+				b.commit()
+			}
+		}()
+		last := func(p *peer) (seq uint64) {
+			for seq = 1; ; {
+				seq++
+				d := p.want("delta", "s", seq)
+				if d["services"].([]any)[0].(map[string]any)["calls"].(float64) == commits+1 {
+					return seq
+				}
+			}
+		}
+		quick := make(chan uint64)
+		go func() { quick <- last(fast) }()
+		frames := last(slow)
+		require.LessOrEqual(t, frames, uint64(1+3))
+		require.Equal(t, frames, last(same))
+		require.Greater(t, <-quick, uint64(commits/2))
+	})
+}
+
 func TestWebSocketUnsubscribeAndResume(t *testing.T) {
 	onPipes(t, func(b *bench, connect func() *peer) {
 		b.record("1s 1ms cart server GET id=t1/a")
@@ -335,6 +374,12 @@ func TestWebSocketErrors(t *testing.T) {
 		f(`{"type":"subscribe","id":"1","view":"services","filter":{"range":5}}`, "1", "invalid_filter")
 		f(`{"type":"subscribe","id":"1","view":"services","filter":{"range":"25h"}}`, "1", "invalid_filter")
 		f(`{"type":"subscribe","id":"1","view":"services","filter":{"range":"odd"}}`, "1", "invalid_duration")
+		for _, every := range []string{"249ms", "61s", "24h"} {
+			f(`{"type":"subscribe","id":"1","view":"services","filter":{"every":"`+every+`"}}`, "1", "invalid_filter")
+		}
+		f(`{"type":"subscribe","id":"1","view":"services","filter":{"every":"often"}}`, "1", "invalid_duration")
+		f(`{"type":"subscribe","id":"1","view":"services","filter":{"every":2000}}`, "1", "invalid_filter")
+		f(`{"type":"subscribe","id":"1","view":"logs","filter":{"every":"2s"}}`, "1", "invalid_filter")
 		f(`{"type":"subscribe","id":"1","view":"alerts","filter":{"state":"odd"}}`, "1", "invalid_filter")
 		f(`{"type":"unsubscribe","id":"1"}`, "1", "unknown_subscription")
 		f(`{"type":"shout","id":"1"}`, "1", "unknown_type")

@@ -31,10 +31,28 @@ func (s *SavedViews) ListSavedViews(context.Context, rest.ListSavedViewsRequestO
 		return out, nil
 	}
 	list, err := s.Book.List()
-	for _, v := range list {
-		out.Views = append(out.Views, savedView(v))
+	for i := range list {
+		v, err := savedView(&list[i])
+		if err != nil {
+			return nil, err
+		}
+		out.Views = append(out.Views, v)
 	}
 	return out, err
+}
+
+// GetSavedView implements rest.StrictServerInterface.
+func (s *SavedViews) GetSavedView(_ context.Context, q rest.GetSavedViewRequestObject) (rest.GetSavedViewResponseObject, error) {
+	b, err := s.book()
+	if err != nil {
+		return nil, err
+	}
+	v, err := b.Get(q.Id)
+	if err != nil {
+		return nil, viewProblem(err)
+	}
+	out, err := savedView(v)
+	return rest.GetSavedView200JSONResponse{Body: out, Headers: rest.GetSavedView200ResponseHeaders{ETag: &out.Etag}}, err
 }
 
 // CreateSavedView implements rest.StrictServerInterface.
@@ -47,8 +65,11 @@ func (s *SavedViews) CreateSavedView(ctx context.Context, q rest.CreateSavedView
 	if err != nil {
 		return nil, err
 	}
-	v, err = b.Create(ctx, v)
-	return rest.CreateSavedView201JSONResponse(savedView(v)), viewProblem(err)
+	if v, err = b.Create(ctx, v); err != nil {
+		return nil, viewProblem(err)
+	}
+	out, err := savedView(&v)
+	return rest.CreateSavedView201JSONResponse(out), err
 }
 
 // UpdateSavedView implements rest.StrictServerInterface.
@@ -62,7 +83,11 @@ func (s *SavedViews) UpdateSavedView(ctx context.Context, q rest.UpdateSavedView
 		return nil, err
 	}
 	v.ID = q.Id
-	return rest.UpdateSavedView200JSONResponse(savedView(v)), viewProblem(b.Update(ctx, v))
+	if err := b.Update(ctx, v, answer.IfMatch(q.Params.IfMatch)); err != nil {
+		return nil, viewProblem(err)
+	}
+	out, err := savedView(&v)
+	return rest.UpdateSavedView200JSONResponse{Body: out, Headers: rest.UpdateSavedView200ResponseHeaders{ETag: &out.Etag}}, err
 }
 
 // DeleteSavedView implements rest.StrictServerInterface.
@@ -71,7 +96,7 @@ func (s *SavedViews) DeleteSavedView(ctx context.Context, q rest.DeleteSavedView
 	if err != nil {
 		return nil, err
 	}
-	return rest.DeleteSavedView204Response{}, viewProblem(b.Delete(ctx, caller.Name(ctx), q.Id, s.Now()))
+	return rest.DeleteSavedView204Response{}, viewProblem(b.Delete(ctx, caller.Name(ctx), q.Id, answer.IfMatch(q.Params.IfMatch), s.Now()))
 }
 
 func (s *SavedViews) viewOf(ctx context.Context, in *rest.SavedViewInput) (v books.SavedView, err error) {
@@ -83,8 +108,10 @@ func (s *SavedViews) viewOf(ctx context.Context, in *rest.SavedViewInput) (v boo
 	return v, err
 }
 
-func savedView(v books.SavedView) rest.SavedView {
-	return rest.SavedView{Id: v.ID, Name: v.Name, Page: rest.SavedViewPage(v.Page), Query: v.Query, SavedBy: v.By, SavedAt: v.At}
+func savedView(v *books.SavedView) (rest.SavedView, error) {
+	tag, err := answer.ETag(v.Tag())
+	return rest.SavedView{Id: v.ID, Etag: answer.Value(tag), Name: v.Name, Page: rest.SavedViewPage(v.Page), Query: v.Query, SavedBy: v.By,
+		SavedAt: v.At}, err
 }
 
 func viewProblem(err error) error {

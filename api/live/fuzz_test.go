@@ -31,7 +31,7 @@ func FuzzMessages(f *testing.F) {
 		`{"type":"subscribe","id":"1","view":"services","filter":{"range":"15m","service":"web"},"cursor":3,"stream":"x.1"}`,
 		`{"type":"unsubscribe","id":"1"}`, `{"type":"ping","id":"x"}`, `{"type":"odd"}`, `[1`, `{}`,
 		`{"type":"subscribe","id":"2","view":"logs","filter":{"severity":"WARN","trace_id":"1"}}`,
-		`{"type":"subscribe","id":"3","view":"alerts","filter":{"state":"firing"}}`,
+		`{"type":"subscribe","id":"3","view":"alerts","filter":{"state":"firing","every":"2s"}}`,
 		`{"type":"subscribe","id":"4","view":"servicemap","filter":null}`} {
 		f.Add(true, []byte(v))
 	}

@@ -21,7 +21,8 @@ import (
 )
 
 const (
-	// pushEvery is the least time between two computations of a view: at most four a second, however many commits there are.
+	// pushEvery is the least time between two computations of a view: at most four a second, however many commits there are. A filter may
+	// make it longer.
 	pushEvery = 250 * time.Millisecond
 	// refreshEvery is when a view is computed without a commit: ranges slide, and reading that stands still shows.
 	refreshEvery = 5 * time.Second
@@ -352,7 +353,7 @@ func (t *topic) run(ctx context.Context) {
 		began := time.Now() // for pacing alone
 		t.update(ctx)
 		<-t.hub.turn
-		if !sleep(ctx, max(pushEvery, costShare*time.Since(began))) {
+		if !sleep(ctx, max(t.filter.pause(began), costShare*time.Since(began))) {
 			return
 		}
 		refresh.Reset(refreshEvery)

@@ -14,13 +14,17 @@ import (
 	"github.com/gaurav/watchingcat/views/logs"
 )
 
-const maxLiveRange = 24 * time.Hour
+const (
+	maxLiveRange = 24 * time.Hour
+	maxPushEvery = time.Minute
+)
 
 // Filter narrows a live view; each view takes some of it. Its JSON is the key under which clients share a computation.
 type Filter struct {
 	Range   string `json:"range,omitempty"`   // how far back, as 15m
 	Service string `json:"service,omitempty"` // this service alone; on the map, the edges it has a part in
 	State   string `json:"state,omitempty"`   // of alerts
+	Every   string `json:"every,omitempty"`   // least time between two frames, as 2s
 
 	Severity string `json:"severity,omitempty"` // of log lines, at least
 	Text     string `json:"text,omitempty"`     // in their body
@@ -40,11 +44,11 @@ type View struct {
 
 // Views are the views that clients can subscribe to.
 var Views = []*View{
-	{Name: "services", Takes: []string{"range", "service", "dimensions"}, Compute: (*Hub).liveServices},
-	{Name: "servicehealth", Takes: []string{"range", "service", "dimensions"}, Compute: (*Hub).liveHealth},
-	{Name: "servicemap", Takes: []string{"range", "service", "dimensions"}, Compute: (*Hub).liveMap},
-	{Name: "alerts", Takes: []string{"state"}, Alerts: true, Compute: (*Hub).liveAlerts},
-	{Name: "pipeline", Compute: (*Hub).livePipeline},
+	{Name: "services", Takes: []string{"range", "every", "service", "dimensions"}, Compute: (*Hub).liveServices},
+	{Name: "servicehealth", Takes: []string{"range", "every", "service", "dimensions"}, Compute: (*Hub).liveHealth},
+	{Name: "servicemap", Takes: []string{"range", "every", "service", "dimensions"}, Compute: (*Hub).liveMap},
+	{Name: "alerts", Takes: []string{"state", "every"}, Alerts: true, Compute: (*Hub).liveAlerts},
+	{Name: "pipeline", Takes: []string{"every"}, Compute: (*Hub).livePipeline},
 	{Name: "logs", Takes: []string{"service", "severity", "text", "pattern", "trace_id", "dimensions"}, Compute: (*Hub).liveLogs},
 }
 
@@ -93,7 +97,27 @@ func (v *View) parseFilter(raw json.RawMessage) (f Filter, err error) {
 		}
 		f.Range = d.String()
 	}
+	if f.Every != "" {
+		d, err := answer.ParseDuration("every", f.Every)
+		if err != nil {
+			return f, err
+		}
+		if d < pushEvery || d > maxPushEvery {
+			return bad("every is %v to %v, not %v", pushEvery, maxPushEvery, d)
+		}
+		f.Every = d.String()
+	}
 	return f, nil
+}
+
+// pause is how long a topic rests after now at least. Those with every compute at its multiples, so that a client that shows several views
+// gets their frames together.
+func (f Filter) pause(now time.Time) time.Duration {
+	every, err := time.ParseDuration(f.Every)
+	if err != nil {
+		return pushEvery
+	}
+	return now.Truncate(every).Add(every).Sub(now)
 }
 
 func (f Filter) rangeOf(m answer.Moment) (answer.Range, error) {

@@ -3638,6 +3638,8 @@ type SLOStatus struct {
 
 // SavedView defines model for SavedView.
 type SavedView struct {
+	// Etag Identifies this version. For If-Match.
+	Etag    string        `json:"etag"`
 	Id      string        `json:"id"`
 	Name    string        `json:"name"`
 	Page    SavedViewPage `json:"page"`
@@ -4957,6 +4959,18 @@ type GetPipelineHistoryParams struct {
 	End *End `form:"end,omitempty" json:"end,omitempty"`
 }
 
+// DeleteSavedViewParams defines parameters for DeleteSavedView.
+type DeleteSavedViewParams struct {
+	// IfMatch The ETag of the version on which the change is based. If the object was changed since, the answer is 412 `changed_meanwhile` and nothing is written. Without it the last change wins.
+	IfMatch *IfMatch `json:"If-Match,omitempty"`
+}
+
+// UpdateSavedViewParams defines parameters for UpdateSavedView.
+type UpdateSavedViewParams struct {
+	// IfMatch The ETag of the version on which the change is based. If the object was changed since, the answer is 412 `changed_meanwhile` and nothing is written. Without it the last change wins.
+	IfMatch *IfMatch `json:"If-Match,omitempty"`
+}
+
 // ListServiceHealthParams defines parameters for ListServiceHealth.
 type ListServiceHealthParams struct {
 	// Filter Dimension values to select, for example `filter[deployment.environment.name]=production`. An empty value selects data without the dimension. GET /api/v1/dimensions lists the dimensions.
@@ -5642,10 +5656,13 @@ type ServerInterface interface {
 	CreateSavedView(w http.ResponseWriter, r *http.Request)
 	// DeleteSavedView Delete a saved view.
 	// (DELETE /api/v1/saved-views/{id})
-	DeleteSavedView(w http.ResponseWriter, r *http.Request, id string)
+	DeleteSavedView(w http.ResponseWriter, r *http.Request, id string, params DeleteSavedViewParams)
+	// GetSavedView A saved view.
+	// (GET /api/v1/saved-views/{id})
+	GetSavedView(w http.ResponseWriter, r *http.Request, id string)
 	// UpdateSavedView Replace a saved view.
 	// (PUT /api/v1/saved-views/{id})
-	UpdateSavedView(w http.ResponseWriter, r *http.Request, id string)
+	UpdateSavedView(w http.ResponseWriter, r *http.Request, id string, params UpdateSavedViewParams)
 	// ListServiceHealth How each service is doing at the end of the range, by name.
 	// (GET /api/v1/servicehealth)
 	ListServiceHealth(w http.ResponseWriter, r *http.Request, params ListServiceHealthParams)
@@ -6185,13 +6202,19 @@ func (_ Unimplemented) CreateSavedView(w http.ResponseWriter, r *http.Request) {
 
 // DeleteSavedView Delete a saved view.
 // (DELETE /api/v1/saved-views/{id})
-func (_ Unimplemented) DeleteSavedView(w http.ResponseWriter, r *http.Request, id string) {
+func (_ Unimplemented) DeleteSavedView(w http.ResponseWriter, r *http.Request, id string, params DeleteSavedViewParams) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
+// GetSavedView A saved view.
+// (GET /api/v1/saved-views/{id})
+func (_ Unimplemented) GetSavedView(w http.ResponseWriter, r *http.Request, id string) {
 	w.WriteHeader(http.StatusNotImplemented)
 }
 
 // UpdateSavedView Replace a saved view.
 // (PUT /api/v1/saved-views/{id})
-func (_ Unimplemented) UpdateSavedView(w http.ResponseWriter, r *http.Request, id string) {
+func (_ Unimplemented) UpdateSavedView(w http.ResponseWriter, r *http.Request, id string, params UpdateSavedViewParams) {
 	w.WriteHeader(http.StatusNotImplemented)
 }
 
@@ -9885,8 +9908,58 @@ func (siw *ServerInterfaceWrapper) DeleteSavedView(w http.ResponseWriter, r *htt
 		return
 	}
 
+	// Parameter object where we will unmarshal all parameters from the context
+	var params DeleteSavedViewParams
+
+	headers := r.Header
+
+	// ------------- Optional header parameter "If-Match" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("If-Match")]; found {
+		var IfMatch IfMatch
+		n := len(valueList)
+		if n != 1 {
+			siw.ErrorHandlerFunc(w, r, &TooManyValuesForParamError{ParamName: "If-Match", Count: n})
+			return
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "If-Match", valueList[0], &IfMatch, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "If-Match", Err: err})
+			return
+		}
+
+		params.IfMatch = &IfMatch
+
+	}
+
 	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		siw.Handler.DeleteSavedView(w, r, id)
+		siw.Handler.DeleteSavedView(w, r, id, params)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// GetSavedView operation middleware
+func (siw *ServerInterfaceWrapper) GetSavedView(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "id" -------------
+	var id string
+
+	err = runtime.BindStyledParameterWithOptions("simple", "id", chi.URLParam(r, "id"), &id, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: r.URL.RawPath == ""})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "id", Err: err})
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.GetSavedView(w, r, id)
 	}))
 
 	for _, middleware := range siw.HandlerMiddlewares {
@@ -9911,8 +9984,32 @@ func (siw *ServerInterfaceWrapper) UpdateSavedView(w http.ResponseWriter, r *htt
 		return
 	}
 
+	// Parameter object where we will unmarshal all parameters from the context
+	var params UpdateSavedViewParams
+
+	headers := r.Header
+
+	// ------------- Optional header parameter "If-Match" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("If-Match")]; found {
+		var IfMatch IfMatch
+		n := len(valueList)
+		if n != 1 {
+			siw.ErrorHandlerFunc(w, r, &TooManyValuesForParamError{ParamName: "If-Match", Count: n})
+			return
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "If-Match", valueList[0], &IfMatch, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "If-Match", Err: err})
+			return
+		}
+
+		params.IfMatch = &IfMatch
+
+	}
+
 	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		siw.Handler.UpdateSavedView(w, r, id)
+		siw.Handler.UpdateSavedView(w, r, id, params)
 	}))
 
 	for _, middleware := range siw.HandlerMiddlewares {
@@ -12406,6 +12503,9 @@ func HandlerWithOptions(si ServerInterface, options ChiServerOptions) http.Handl
 	})
 	r.Group(func(r chi.Router) {
 		r.Delete(options.BaseURL+"/api/v1/saved-views/{id}", wrapper.DeleteSavedView)
+	})
+	r.Group(func(r chi.Router) {
+		r.Get(options.BaseURL+"/api/v1/saved-views/{id}", wrapper.GetSavedView)
 	})
 	r.Group(func(r chi.Router) {
 		r.Put(options.BaseURL+"/api/v1/saved-views/{id}", wrapper.UpdateSavedView)
@@ -15383,7 +15483,8 @@ func (response CreateSavedViewdefaultApplicationProblemPlusJSONResponse) VisitCr
 }
 
 type DeleteSavedViewRequestObject struct {
-	Id string `json:"id"`
+	Id     string `json:"id"`
+	Params DeleteSavedViewParams
 }
 
 type DeleteSavedViewResponseObject interface {
@@ -15415,24 +15516,84 @@ func (response DeleteSavedViewdefaultApplicationProblemPlusJSONResponse) VisitDe
 	return err
 }
 
+type GetSavedViewRequestObject struct {
+	Id string `json:"id"`
+}
+
+type GetSavedViewResponseObject interface {
+	VisitGetSavedViewResponse(w http.ResponseWriter) error
+}
+
+type GetSavedView200ResponseHeaders struct {
+	ETag *string
+}
+
+type GetSavedView200JSONResponse struct {
+	Body    SavedView
+	Headers GetSavedView200ResponseHeaders
+}
+
+func (response GetSavedView200JSONResponse) VisitGetSavedViewResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.ETag != nil {
+		w.Header().Set("ETag", fmt.Sprint(*response.Headers.ETag))
+	}
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetSavedViewdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response GetSavedViewdefaultApplicationProblemPlusJSONResponse) VisitGetSavedViewResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type UpdateSavedViewRequestObject struct {
-	Id   string `json:"id"`
-	Body *UpdateSavedViewJSONRequestBody
+	Id     string `json:"id"`
+	Params UpdateSavedViewParams
+	Body   *UpdateSavedViewJSONRequestBody
 }
 
 type UpdateSavedViewResponseObject interface {
 	VisitUpdateSavedViewResponse(w http.ResponseWriter) error
 }
 
-type UpdateSavedView200JSONResponse SavedView
+type UpdateSavedView200ResponseHeaders struct {
+	ETag *string
+}
+
+type UpdateSavedView200JSONResponse struct {
+	Body    SavedView
+	Headers UpdateSavedView200ResponseHeaders
+}
 
 func (response UpdateSavedView200JSONResponse) VisitUpdateSavedViewResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
-	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.ETag != nil {
+		w.Header().Set("ETag", fmt.Sprint(*response.Headers.ETag))
+	}
 	w.WriteHeader(200)
 	_, err := buf.WriteTo(w)
 	return err
@@ -17151,6 +17312,9 @@ type StrictServerInterface interface {
 	// DeleteSavedView Delete a saved view.
 	// (DELETE /api/v1/saved-views/{id})
 	DeleteSavedView(ctx context.Context, request DeleteSavedViewRequestObject) (DeleteSavedViewResponseObject, error)
+	// GetSavedView A saved view.
+	// (GET /api/v1/saved-views/{id})
+	GetSavedView(ctx context.Context, request GetSavedViewRequestObject) (GetSavedViewResponseObject, error)
 	// UpdateSavedView Replace a saved view.
 	// (PUT /api/v1/saved-views/{id})
 	UpdateSavedView(ctx context.Context, request UpdateSavedViewRequestObject) (UpdateSavedViewResponseObject, error)
@@ -19207,10 +19371,11 @@ func (sh *strictHandler) CreateSavedView(w http.ResponseWriter, r *http.Request)
 }
 
 // DeleteSavedView operation middleware
-func (sh *strictHandler) DeleteSavedView(w http.ResponseWriter, r *http.Request, id string) {
+func (sh *strictHandler) DeleteSavedView(w http.ResponseWriter, r *http.Request, id string, params DeleteSavedViewParams) {
 	var request DeleteSavedViewRequestObject
 
 	request.Id = id
+	request.Params = params
 
 	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
 		return sh.ssi.DeleteSavedView(ctx, request.(DeleteSavedViewRequestObject))
@@ -19232,11 +19397,38 @@ func (sh *strictHandler) DeleteSavedView(w http.ResponseWriter, r *http.Request,
 	}
 }
 
+// GetSavedView operation middleware
+func (sh *strictHandler) GetSavedView(w http.ResponseWriter, r *http.Request, id string) {
+	var request GetSavedViewRequestObject
+
+	request.Id = id
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.GetSavedView(ctx, request.(GetSavedViewRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "GetSavedView")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(GetSavedViewResponseObject); ok {
+		if err := validResponse.VisitGetSavedViewResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
 // UpdateSavedView operation middleware
-func (sh *strictHandler) UpdateSavedView(w http.ResponseWriter, r *http.Request, id string) {
+func (sh *strictHandler) UpdateSavedView(w http.ResponseWriter, r *http.Request, id string, params UpdateSavedViewParams) {
 	var request UpdateSavedViewRequestObject
 
 	request.Id = id
+	request.Params = params
 
 	var body UpdateSavedViewJSONRequestBody
 	if err := runtime.BindJSONBody(r, &body); err != nil {

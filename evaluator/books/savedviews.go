@@ -52,6 +52,12 @@ func (b *ViewBook) List() ([]SavedView, error) {
 	return out, nil
 }
 
+// Get returns one, or ErrViewUnknown.
+func (b *ViewBook) Get(id string) (*SavedView, error) { return viewShelf.get(b.KV, id) }
+
+// Tag is that of a saved view as it is stored.
+func (v *SavedView) Tag() (string, error) { return tagOf(v) }
+
 // Create saves a new one.
 func (b *ViewBook) Create(ctx context.Context, v SavedView) (SavedView, error) {
 	v.ID = newRuleID()
@@ -64,19 +70,19 @@ func (b *ViewBook) Create(ctx context.Context, v SavedView) (SavedView, error) {
 }
 
 // Update replaces the one with the ID of v.
-func (b *ViewBook) Update(ctx context.Context, v SavedView) error {
+func (b *ViewBook) Update(ctx context.Context, v SavedView, match IfMatch) error {
 	return b.edit(ctx, v, "update", func(list []SavedView) error {
-		if !slices.ContainsFunc(list, func(o SavedView) bool { return o.ID == v.ID }) {
-			return ErrViewUnknown
+		if err := viewShelf.matches(b.KV, v.ID, match); err != nil {
+			return err
 		}
 		return free(list, v)
 	})
 }
 
 // Delete removes one. now is the wall clock.
-func (b *ViewBook) Delete(ctx context.Context, by, id string, now time.Time) error {
+func (b *ViewBook) Delete(ctx context.Context, by, id string, match IfMatch, now time.Time) error {
 	return edit(ctx, &b.mu, b.Objects, now, func() (storage.Edit, error) {
-		if _, err := viewShelf.get(b.KV, id); err != nil {
+		if err := viewShelf.matches(b.KV, id, match); err != nil {
 			return storage.Edit{}, err
 		}
 		return viewShelf.remove(by, id)
