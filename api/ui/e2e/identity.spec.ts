@@ -129,7 +129,9 @@ test('a viewer sees what others may change, and why they may not', async ({ page
   await expect(page.getByRole('button', { name: 'New objective' })).toBeDisabled()
   await page.goto('/pipeline')
   await expect(page.getByRole('button', { name: 'Start a replay' })).toBeDisabled()
-  await expect(page.getByText('This needs the role admin, and vic is a viewer: ask an admin.')).toBeVisible() // the audit
+  await expect(page.getByRole('button', { name: 'Start a verification' })).toBeDisabled()
+  const admins = page.getByText('This needs the role admin, and vic is a viewer: ask an admin.')
+  await expect(admins).toHaveCount(2) // the backups and the audit
   await page.goto('/account')
   await expect(page.getByText('Users and tokens: This needs the role admin')).toBeVisible()
   await expect(page.getByRole('table')).toHaveCount(0)

@@ -3,9 +3,9 @@
 //   services  the first page with SERVICES services (500) whose numbers change four times a second
 //   tail      the live tail while LINES log lines a second arrive (1,000)
 //   map       the service map of SERVICES services (200) that call each other
-// A long run, SECONDS_EACH=60 ROUNDS=30, shows whether memory grows.
+// PROFILE=FILE writes a CPU profile. A long run, SECONDS_EACH=60 ROUNDS=30, shows whether memory grows.
 import { spawn } from 'node:child_process'
-import { mkdtempSync, rmSync } from 'node:fs'
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -15,6 +15,7 @@ const scene = process.env.SCENE ?? 'services'
 const services = Number(process.env.SERVICES ?? (scene === 'map' ? 200 : 500))
 const lines = Number(process.env.LINES ?? 1000)
 const seconds = Number(process.env.SECONDS_EACH ?? 30)
+const profile = process.env.PROFILE // a file for the CPU profile of all rounds, which Chromium's tools open
 const rounds = Number(process.env.ROUNDS ?? 3)
 const bin = process.env.WATCHINGCAT_BIN
 if (!bin) throw new Error('WATCHINGCAT_BIN is not set: give the path of the watchingcat program')
@@ -172,6 +173,10 @@ async function main() {
   console.log(
     `loading: long tasks ${load.long.join(', ') || 'none'} ms, layout shift ${load.shift.toFixed(4)} (${[...new Set(load.moved)].join(', ')})`,
   )
+  if (profile) {
+    await cdp.send('Profiler.enable')
+    await cdp.send('Profiler.start')
+  }
   console.log('round  main thread  script  style+layout  frames/s  KB/s  tasks > 50 ms          layout shift  elements  heap after GC')
   for (let i = 1; i <= rounds; i++) {
     await reset()
@@ -199,6 +204,7 @@ async function main() {
     )
     if (s.moved.length > 0) console.log(`       moved: ${[...new Set(s.moved)].join(', ')}`)
   }
+  if (profile) writeFileSync(profile, JSON.stringify((await cdp.send('Profiler.stop')).profile))
   await browser.close()
   sending = false
   await sender

@@ -29,6 +29,14 @@ const live = new LiveClient({
   ended: () => strangers.dispatchEvent(new Event('met')),
 })
 
+// A page that no one sees for a while costs nothing. A glance at another tab changes nothing.
+let leaving: ReturnType<typeof setTimeout> | undefined
+document.addEventListener('visibilitychange', () => {
+  clearTimeout(leaving)
+  if (document.hidden) leaving = setTimeout(() => live.setAway(true), 5_000)
+  else live.setAway(false)
+})
+
 // Before anything reads the path: a login elsewhere keeps the path and the query, not the hash.
 const linked = pathOfHash(location.hash)
 if (linked !== undefined) history.replaceState(null, '', linked)

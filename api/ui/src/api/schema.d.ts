@@ -964,7 +964,8 @@ export interface paths {
             };
             cookie?: never;
         };
-        get?: never;
+        /** A saved view. */
+        get: operations["getSavedView"];
         /** Replace a saved view. */
         put: operations["updateSavedView"];
         post?: never;
@@ -4293,6 +4294,8 @@ export interface components {
         };
         SavedView: {
             id: string;
+            /** @description Identifies this version. For If-Match. */
+            etag: string;
             name: string;
             /** @enum {string} */
             page: "traces" | "logs" | "metrics";
@@ -6335,6 +6338,8 @@ export interface operations {
                 view: "services" | "servicehealth" | "servicemap" | "alerts" | "pipeline" | "logs";
                 /** @description Length of the sliding range, at most 24h. */
                 range?: string;
+                /** @description Least time between two frames, from 250ms to 1m; in between, changes are merged. Not for log lines. */
+                every?: string;
                 /** @description Only this service; on the map, its edges. */
                 service?: string;
                 /** @description Only alerts in this state. */
@@ -7359,10 +7364,38 @@ export interface operations {
             default: components["responses"]["Problem"];
         };
     };
-    updateSavedView: {
+    getSavedView: {
         parameters: {
             query?: never;
             header?: never;
+            path: {
+                /** @description ID of a saved view. */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The saved view. */
+            200: {
+                headers: {
+                    ETag: components["headers"]["ETag"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SavedView"];
+                };
+            };
+            default: components["responses"]["Problem"];
+        };
+    };
+    updateSavedView: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The ETag of the version on which the change is based. If the object was changed since, the answer is 412 `changed_meanwhile` and nothing is written. Without it the last change wins. */
+                "If-Match"?: components["parameters"]["ifMatch"];
+            };
             path: {
                 /** @description ID of a saved view. */
                 id: string;
@@ -7378,6 +7411,7 @@ export interface operations {
             /** @description The new saved view. */
             200: {
                 headers: {
+                    ETag: components["headers"]["ETag"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -7390,7 +7424,10 @@ export interface operations {
     deleteSavedView: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description The ETag of the version on which the change is based. If the object was changed since, the answer is 412 `changed_meanwhile` and nothing is written. Without it the last change wins. */
+                "If-Match"?: components["parameters"]["ifMatch"];
+            };
             path: {
                 /** @description ID of a saved view. */
                 id: string;

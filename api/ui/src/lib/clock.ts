@@ -24,6 +24,7 @@ let current = serverNow()
 export function onTick(listener: Listener): () => void {
   listeners.add(listener)
   timer ??= setInterval(() => {
+    if (globalThis.document?.hidden) return
     current = serverNow()
     for (const l of listeners) l()
   }, 1000)

@@ -118,6 +118,44 @@ test('a gap in the sequence asks for a new snapshot and shows no delta before it
   expect(names()).toEqual(['cart=102'])
 })
 
+test('away nothing comes, and back again each subscription resumes where it was', async () => {
+  const listener = vi.fn()
+  client.subscribe('services', filter, listener)
+  socket().accept()
+  const services = [service('cart', 1)]
+  socket().say({ type: 'snapshot', id: socket().id(), seq: 4, stream: 'x.1', data: { services, total: 1, meta: meta() } })
+  const id = socket().id()
+  listener.mockClear()
+  const sent = socket().sent.length
+  client.setAway(true)
+  expect(socket().sent.slice(sent)).toEqual([{ type: 'unsubscribe', id }])
+  socket().say({ type: 'delta', id, seq: 5, stream: 'x.1', data: { services: [service('cart', 2)], removed: [], meta: meta() } })
+  await vi.advanceTimersByTimeAsync(120_000)
+  expect(listener).not.toHaveBeenCalled()
+  expect(socket().sent).toHaveLength(sent + 1)
+  expect(FakeSocket.all).toHaveLength(1)
+  expect(client.getStatus()).toMatchObject({ mode: 'live', stale: false })
+  client.setAway(false)
+  expect(socket().sent.at(-1)).toMatchObject({ type: 'subscribe', view: 'services', cursor: 4, stream: 'x.1' })
+  socket().say({ type: 'resumed', id: socket().id(), seq: 4, stream: 'x.1', data: null })
+  const delta = { services: [service('cart', 2)], removed: [], meta: meta() }
+  socket().say({ type: 'delta', id: socket().id(), seq: 5, stream: 'x.1', data: delta })
+  expect(names()).toEqual(['cart=2'])
+})
+
+test('a connection that is lost while away is opened again, and its subscriptions begin when someone looks', async () => {
+  primed()
+  client.setAway(true)
+  socket().drop()
+  await vi.advanceTimersByTimeAsync(1_000)
+  socket().accept()
+  expect(socket().sent).toEqual([])
+  await vi.advanceTimersByTimeAsync(60_000)
+  expect(get).not.toHaveBeenCalled()
+  client.setAway(false)
+  expect(socket().sent).toMatchObject([{ type: 'subscribe', view: 'services', filter }])
+})
+
 test('a lost connection is opened again and subscribes again', async () => {
   primed()
   socket().drop()

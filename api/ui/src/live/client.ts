@@ -83,7 +83,7 @@ class Subscription<V extends ViewName> {
 /**
  * Live data by one WebSocket: snapshot, then deltas. A gap in a subscription's sequence asks for a new snapshot; a lost
  * connection is opened again with growing pauses, and bridged by polling when it does not come back. While paused, data is taken
- * but not shown.
+ * but not shown; while no one can see the page, none comes.
  */
 export class LiveClient {
   private readonly subs = new Map<string, Subscription<ViewName>>()
@@ -97,6 +97,7 @@ export class LiveClient {
   private watchdog: ReturnType<typeof setInterval> | undefined
   private heard = 0
   private asked = 0
+  private away = false
   private closed = true
 
   constructor(private readonly options: Options) {}
@@ -131,7 +132,7 @@ export class LiveClient {
     if (sub === undefined) {
       sub = new Subscription<ViewName>(key, view, filter)
       this.subs.set(key, sub)
-      if (this.isOpen()) this.sendSubscribe(sub)
+      this.sendSubscribe(sub)
       if (this.poller !== undefined) void this.poll(sub)
     }
     const s = sub
@@ -142,7 +143,7 @@ export class LiveClient {
       setTimeout(() => {
         if (s.listeners.size > 0 || this.subs.get(key) !== s) return
         this.subs.delete(key)
-        if (this.isOpen()) this.send({ type: 'unsubscribe', id: s.id })
+        if (this.isOpen() && !this.away) this.send({ type: 'unsubscribe', id: s.id })
       }, 2_000)
     }
   }
@@ -156,6 +157,18 @@ export class LiveClient {
     this.setStatus({ paused, held: 0, meta: paused ? this.status.meta : this.latestMeta })
     if (paused) return
     for (const s of this.subs.values()) if (s.latest !== s.shown.data) s.show({ data: s.latest, error: undefined })
+  }
+
+  /** Away, the subscriptions end, but not the connection. Back again, each resumes where it was. */
+  setAway(away: boolean): void {
+    if (away === this.away) return
+    this.away = away
+    this.heard = Date.now() // nothing came because nothing was to come
+    for (const sub of this.subs.values()) {
+      if (!away) this.sendSubscribe(sub)
+      else if (this.isOpen()) this.send({ type: 'unsubscribe', id: sub.id })
+      sub.primed = false
+    }
   }
 
   private setStatus(part: Partial<Status>): void {
@@ -213,7 +226,7 @@ export class LiveClient {
 
   /** A connection may be gone without either side knowing; then neither data nor pongs come. */
   private checkAlive(): void {
-    if (this.socket === undefined) return
+    if (this.socket === undefined || this.away) return
     const silent = Date.now() - this.heard
     if (silent > silentFor) {
       const s = this.socket
@@ -230,6 +243,7 @@ export class LiveClient {
   }
 
   private sendSubscribe(sub: Subscription<ViewName>): void {
+    if (this.away || !this.isOpen()) return
     sub.generation++
     sub.primed = false
     const place = sub.stream === undefined ? {} : { cursor: sub.seq, stream: sub.stream }
@@ -289,6 +303,7 @@ export class LiveClient {
   private startPolling(): void {
     if (this.poller !== undefined) return
     const all = () => {
+      if (this.away) return
       for (const sub of this.subs.values()) void this.poll(sub)
     }
     this.poller = setInterval(all, pollEvery)

@@ -20,11 +20,11 @@ const none = { data: undefined, error: undefined }
 
 /**
  * A live view: what was last heard of it, or what was shown when the page was paused. Of a range that the server does not keep
- * live, because it ends in the past or is long, the same is read by GET. With `every`, in ms, changes show at most so often.
+ * live, because it ends in the past or is long, the same is read by GET. With `every`, a duration as 2s, changes come at most so often.
  */
-export function useLive<V extends ViewName>(view: V, filter: Filter = {}, every = 0): Shown<V> {
+export function useLive<V extends ViewName>(view: V, filter: Filter = {}): Shown<V> {
   const client = useLiveClient()
-  const { range, service, state } = filter
+  const { range, service, state, every } = filter
   const chosen = useDimensions()
   const narrowed = Object.keys(chosen).length > 0 && (view === 'services' || view === 'servicehealth' || view === 'servicemap')
   const length = range === undefined ? undefined : liveLength(range)
@@ -40,17 +40,10 @@ export function useLive<V extends ViewName>(view: V, filter: Filter = {}, every 
     placeholderData: keepPreviousData,
     enabled: !live,
   })
-  const text = JSON.stringify({ range: length, service, state, dimensions: narrowed ? chosen : undefined })
+  const text = JSON.stringify({ range: length, service, state, every, dimensions: narrowed ? chosen : undefined })
   const subscribe = useCallback(
-    (listener: () => void) => {
-      const slow = every > 0 ? seldom(listener, every) : undefined
-      const end = client.subscribe(view, JSON.parse(text) as Filter, slow?.call ?? listener)
-      return () => {
-        slow?.stop()
-        end()
-      }
-    },
-    [client, view, text, every],
+    (listener: () => void) => client.subscribe(view, JSON.parse(text) as Filter, listener),
+    [client, view, text],
   )
   const shown = useSyncExternalStore(live ? subscribe : noListener, () => (live ? client.shown(view, JSON.parse(text) as Filter) : none))
   return live ? shown : { data: read.data, error: read.error?.message }
@@ -86,12 +79,12 @@ export function usePaused(): boolean {
   return useSyncExternalStore(client.onStatus, () => client.getStatus().paused)
 }
 
-/** What is made of a live view that has no filter: a text, so that what uses it is drawn again only when that changes. */
-export function useLiveText<V extends ViewName>(view: V, text: (data: Views[V]) => string): string | undefined {
+/** What is made of a live view: a text, so that what uses it is drawn again only when that changes. */
+export function useLiveText<V extends ViewName>(view: V, text: (data: Views[V]) => string, filter: Filter = noFilter): string | undefined {
   const client = useLiveClient()
-  const subscribe = useCallback((listener: () => void) => client.subscribe(view, noFilter, listener), [client, view])
+  const subscribe = useCallback((listener: () => void) => client.subscribe(view, filter, listener), [client, view, filter])
   return useSyncExternalStore(subscribe, () => {
-    const { data } = client.shown(view, noFilter)
+    const { data } = client.shown(view, filter)
     return data === undefined ? undefined : text(data)
   })
 }

@@ -24,7 +24,7 @@ export interface Views {
   pipeline: Pipeline
 }
 export type ViewName = keyof Views
-export type Filter = { range?: string; service?: string; state?: string; dimensions?: Record<string, string> }
+export type Filter = { range?: string; service?: string; state?: string; every?: string; dimensions?: Record<string, string> }
 
 export interface Deltas {
   services: { services: Service[]; removed: string[]; meta: Meta }

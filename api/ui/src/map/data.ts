@@ -11,7 +11,7 @@ import type { Facts } from './boxes'
 import { comparedTimes } from './difference'
 import { momentRange, windowOf } from './moment'
 
-const every = 2_000 // ms: numbers of a minute need not follow each commit
+const every = '2s' // numbers of a minute need not follow each commit
 
 export interface MapData {
   map: ServiceMap | undefined
@@ -30,7 +30,6 @@ export interface MapData {
   error: string | Error | null | undefined
 }
 
-const noFilter = {}
 const noAlerts: ReadonlyMap<string, Alert[]> = new Map()
 const noCalls = { calls: 0, failed: 0, client_p95_ms: 0, server_p95_ms: 0 }
 
@@ -44,9 +43,9 @@ export function useMapData(range: Range, at: number | undefined, pin: number | u
   const shown = at !== undefined || pin !== undefined ? moment : range
   const compared = pin !== undefined ? `${pin - window}..${pin}` : compare
   const comparing = comparedTimes(compared, shown) !== undefined
-  const whole = useLive('servicemap', { range }, every)
-  const health = useLive('servicehealth', { range }, every)
-  const alerts = useLive('alerts', noFilter, every).data?.alerts
+  const whole = useLive('servicemap', { range, every })
+  const health = useLive('servicehealth', { range, every })
+  const alerts = useLive('alerts', { every }).data?.alerts
   const then = useMoment('servicemap', moment, at !== undefined)
   const healthThen = useMoment('servicehealth', moment, at !== undefined)
   const difference = useMapDifference(shown, compared)

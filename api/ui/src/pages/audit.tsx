@@ -16,6 +16,7 @@ const kinds: [string, string][] = [
   ['token', 'tokens'],
   ['silence', 'silences'],
   ['replay', 'replays'],
+  ['backup', 'backups'],
   ['receiver', 'tests of receivers'],
   ['backtest', 'backtests over topics'],
   ['login', 'logins'],

@@ -4,7 +4,9 @@ import { PageHeader } from '../components/page'
 import { type Column, Table } from '../components/table'
 import { bytes, count, duration, exact } from '../lib/format'
 import { useLive } from '../live/use-live'
+import { Backups } from '../pipeline/backups'
 import { PipelineCharts } from '../pipeline/charts'
+import { Verifications } from '../pipeline/verifications'
 import { Audit } from './audit'
 import { Replays } from './replays'
 
@@ -60,7 +62,10 @@ export default function PipelinePage() {
   const lag = data.partitions.reduce((sum, p) => sum + p.lag, 0)
   return (
     <>
-      <PageHeader title="Pipeline" sentence="How far the topics have been read, what was counted, replays and the audit trail." />
+      <PageHeader
+        title="Pipeline"
+        sentence="How far the topics have been read, what was counted and whether it is right, backups, replays and the audit trail."
+      />
       <dl className="totals">
         <div>
           <dt>Lag, records</dt>
@@ -124,7 +129,7 @@ export default function PipelinePage() {
         </Section>
       )}
       {data.backends.length > 0 && (
-        <Section title="Other programs">
+        <Section title="Backends">
           <dl className="facts">
             {data.backends.map((b) => (
               <div key={b.name}>
@@ -135,6 +140,8 @@ export default function PipelinePage() {
           </dl>
         </Section>
       )}
+      <Verifications />
+      <Backups />
       <Replays />
       <Audit />
     </>

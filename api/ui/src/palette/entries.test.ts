@@ -11,7 +11,7 @@ const entries = entriesOf({
     { id: 'r1', name: 'HighErrorRate', group: 'g', type: 'alerting' },
     { id: 'r2', name: 'job:rate', group: 'g', type: 'recording' },
   ],
-  views: [{ id: 'v', name: 'Broken payments', page: 'logs', query: 'service=pay', saved_by: 'ann', saved_at: '' }],
+  views: [{ id: 'v', name: 'Broken payments', page: 'logs', query: 'service=pay', etag: '"1"', saved_by: 'ann', saved_at: '' }],
 })
 const found = (text: string) => search(entries, text, now, 'utc').groups.flatMap((g) => g.entries)
 const id = '0af7651916cd43dd8448eb211c80319c'

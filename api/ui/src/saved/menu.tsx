@@ -60,7 +60,7 @@ function One({ view: v, onDone }: { view: SavedView; onDone: () => void }) {
         <Name of={v.name} />
         {hasRange(v) && <span className="dim"> with its time range</span>}
       </Link>
-      <Sure word="Delete" sure="Really delete?" disabled={isPending} denied={reason} onSure={() => mutate({ do: 'delete', id: v.id })} />
+      <Sure word="Delete" sure="Really delete?" disabled={isPending} denied={reason} onSure={() => mutate({ do: 'delete', old: v })} />
       {error && <Problem error={error} />}
     </li>
   )
@@ -77,7 +77,7 @@ function Save({ page, list }: { page: SavedView['page']; list: readonly SavedVie
   const submit = (e: FormEvent) => {
     e.preventDefault()
     const view = { name: name.trim(), page, query }
-    mutate(old === undefined ? { do: 'create', view } : { do: 'update', id: old.id, view }, { onSuccess: () => setName('') })
+    mutate(old === undefined ? { do: 'create', view } : { do: 'update', old, view }, { onSuccess: () => setName('') })
   }
   return (
     <form className="saved-form" aria-label="Save this view" onSubmit={submit}>

@@ -12,16 +12,17 @@ export function useSavedViews(enabled = true) {
 
 export type ViewAction =
   | { do: 'create'; view: SavedViewInput }
-  | { do: 'update'; id: string; view: SavedViewInput }
-  | { do: 'delete'; id: string }
+  | { do: 'update'; old: SavedView; view: SavedViewInput }
+  | { do: 'delete'; old: SavedView }
 
 export function useViewAction() {
   const queries = useQueryClient()
   return useMutation({
     mutationFn: (a: ViewAction) => {
       if (a.do === 'create') return sendJSON<SavedView | undefined>('POST', '/api/v1/saved-views', a.view)
-      const path = `/api/v1/saved-views/${encodeURIComponent(a.id)}`
-      return a.do === 'update' ? sendJSON<SavedView | undefined>('PUT', path, a.view) : sendJSON<SavedView | undefined>('DELETE', path)
+      const path = `/api/v1/saved-views/${encodeURIComponent(a.old.id)}`
+      const [method, body] = a.do === 'update' ? (['PUT', a.view] as const) : (['DELETE', undefined] as const)
+      return sendJSON<SavedView | undefined>(method, path, body, undefined, { 'If-Match': a.old.etag })
     },
     onSettled: () => queries.invalidateQueries({ queryKey: ['saved views'] }),
   })

@@ -1,1 +1,0 @@
-import{r as e}from"./queries-CntG3wat.js";var t=`watchingcat/dashboard/1`,n=n=>`${JSON.stringify({format:t,...e(n)},null,2)}\n`;function r(n){let r;try{r=JSON.parse(n)}catch(e){return{wrong:`This is not JSON: ${e.message}`}}return typeof r!=`object`||!r||Array.isArray(r)?{wrong:`This JSON is no dashboard.`}:r.format===t?{own:e(r)}:{other:r}}export{r as n,n as t};

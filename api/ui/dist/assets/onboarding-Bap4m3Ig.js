@@ -1,0 +1,1 @@
+import{Onboarding as e}from"./onboarding-B7SZzG1v.js";import{at as t}from"./format-CmBGRDKU.js";var n=t();function r(){return(0,n.jsx)(e,{})}export{r as default};

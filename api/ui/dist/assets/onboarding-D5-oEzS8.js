@@ -1,1 +1,0 @@
-import{Onboarding as e}from"./onboarding-B0JpEYj6.js";import{at as t}from"./format-DNuRYvja.js";var n=t();function r(){return(0,n.jsx)(e,{})}export{r as default};

@@ -1,0 +1,1 @@
+import{ir as e,rr as t}from"./index-7EA58lXh.js";function n(n,r={getInitialValueInEffect:!0}){let i=e(n,r),{colorScheme:a}=t();return a===`auto`?i:a}export{n as t};

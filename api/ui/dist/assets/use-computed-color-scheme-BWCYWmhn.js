@@ -1,1 +1,0 @@
-import{ir as e,rr as t}from"./index-BQwsb2_5.js";function n(n,r={getInitialValueInEffect:!0}){let i=e(n,r),{colorScheme:a}=t();return a===`auto`?i:a}export{n as t};
