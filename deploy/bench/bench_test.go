@@ -7,9 +7,9 @@ import (
 	"github.com/gaurav/watchingcat/views/model"
 )
 
-func messages(b *testing.B, seed uint64, perTrace bool) ([][]byte, int) {
+func messages(b *testing.B, stretch uint64) ([][]byte, int) {
 	b.Helper()
-	m, n, err := generate(seed, perTrace, 200_000)
+	m, n, err := traffics()[2].messages(stretch)
 	if err != nil {
 		b.Fatal(err)
 	}
@@ -17,7 +17,7 @@ func messages(b *testing.B, seed uint64, perTrace bool) ([][]byte, int) {
 }
 
 func BenchmarkScan(b *testing.B) {
-	m, n := messages(b, 1, false)
+	m, n := messages(b, 1)
 	work, _, err := prepEach(scanSpans)(nil, m)
 	if err != nil {
 		b.Fatal(err)
@@ -35,8 +35,8 @@ func BenchmarkViews(b *testing.B) { benchViews(b, summaries) }
 
 func benchViews(b *testing.B, cfg model.Config) {
 	b.Helper()
-	warm, _ := messages(b, 1, false)
-	m, n := messages(b, 2, false)
+	warm, _ := messages(b, 1)
+	m, n := messages(b, 2)
 	for b.Loop() {
 		b.StopTimer()
 		in, err := newIngest(discard{storage.NewMem(storage.MemOptions{})}, cfg)
@@ -56,8 +56,8 @@ func benchViews(b *testing.B, cfg model.Config) {
 
 // BenchmarkWhole is BenchmarkViews with checkpoints in Badger.
 func BenchmarkWhole(b *testing.B) {
-	warm, _ := messages(b, 1, false)
-	m, n := messages(b, 2, false)
+	warm, _ := messages(b, 1)
+	m, n := messages(b, 2)
 	for b.Loop() {
 		b.StopTimer()
 		work, end, err := prepWhole(summaries)(warm, m)

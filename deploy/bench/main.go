@@ -18,7 +18,7 @@ import (
 
 	"go.opentelemetry.io/collector/pdata/ptrace"
 
-	"github.com/gaurav/watchingcat/cmd/watchingcat/shop"
+	"github.com/gaurav/watchingcat/deploy/bench/backlog"
 	"github.com/gaurav/watchingcat/deploy/bench/tempdb"
 	"github.com/gaurav/watchingcat/pipeline/otlp"
 	"github.com/gaurav/watchingcat/storage"
@@ -54,32 +54,29 @@ func run() error {
 	if *grow {
 		return growth()
 	}
-	for _, set := range []struct {
-		name     string
-		perTrace bool
-	}{{"1,000 spans a message, as a batch processor sends", false}, {"one trace a message, as partition_traces_by_id sends", true}} {
-		if err := table(set.name, set.perTrace); err != nil {
+	for _, t := range traffics() {
+		if err := t.table(); err != nil {
 			return err
 		}
 	}
 	return logTable()
 }
 
-func table(name string, perTrace bool) error {
-	warm, _, err := generate(1, perTrace, *spans)
+func (t traffic) table() error {
+	warm, _, err := t.messages(1)
 	if err != nil {
 		return err
 	}
-	messages, n, err := generate(2, perTrace, *spans)
+	list, n, err := t.messages(2)
 	if err != nil {
 		return err
 	}
 	bytes := 0
-	for _, m := range messages {
+	for _, m := range list {
 		bytes += len(m)
 	}
-	return compare(fmt.Sprintf("%s: %d messages, %d spans, %d bytes a span; a flush every %d spans", name, len(messages), n, bytes/n,
-		*flush), "span", n, warm, messages, rows())
+	t.Spans = n
+	return compare(fmt.Sprintf("%s: %v; %d bytes a span; a flush every %d spans", t.name, t.Shape, bytes/n, *flush), "span", n, warm, list, rows())
 }
 
 // logTable is the same for log lines.
@@ -143,23 +140,31 @@ func compare(title, unit string, n int, warm, messages [][]byte, rows []row) err
 	return w.Flush()
 }
 
-// generate makes messages of a shop; a seed gives the same bytes.
-func generate(seed uint64, perTrace bool, spans int) (messages [][]byte, n int, err error) {
-	s := shop.New(seed)
-	at := time.Date(2026, 1, 1, 0, int(seed), 0, 0, time.UTC)
-	for n < spans {
-		got := s.Request(at)
-		n += got
-		at = at.Add(time.Duration(got) * time.Second / 10_000) // 10,000 spans a second of event time
-		if perTrace || s.Spans() >= 1000 || n >= spans {
-			m, err := s.Take(1)
-			if err != nil {
-				return nil, 0, err
-			}
-			messages = append(messages, m...)
-		}
+// A traffic is what the messages of a table hold.
+type traffic struct {
+	backlog.Shape
+	name string
+}
+
+// traffics are those of the tables: what users have first.
+func traffics() []traffic {
+	dense := time.Duration(*spans) * time.Second / 10_000
+	return []traffic{
+		{backlog.Shape{Covers: dense * 10, Shops: 5}, "one trace a message, as partition_traces_by_id sends, at 1,000 spans/s"},
+		{backlog.Shape{Covers: dense}, "one trace a message, at 10,000 spans/s of one shop"},
+		{backlog.Shape{Covers: dense, PerRecord: 1000}, "1,000 spans a message, as a batch processor sends, at 10,000 spans/s of one shop"},
 	}
-	return messages, n, nil
+}
+
+// messages are those of the first or the second stretch of time; the same one gives the same bytes.
+func (t traffic) messages(stretch uint64) (list [][]byte, n int, err error) {
+	t.Spans, t.Seed = *spans, 100*stretch
+	end := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC).Add(time.Duration(stretch) * (t.Covers + time.Minute))
+	n, err = t.Each(end, func(_, value []byte, _ int) error {
+		list = append(list, value)
+		return nil
+	})
+	return list, n, err
 }
 
 type cost struct {
