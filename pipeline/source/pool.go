@@ -3,7 +3,6 @@ package source
 import (
 	"math/bits"
 	"sync"
-	"sync/atomic"
 
 	"github.com/klauspost/compress/zstd"
 	"github.com/twmb/franz-go/pkg/kgo"
@@ -15,55 +14,44 @@ import (
 //
 // Buffers are kept by size, each a power of two, because franz-go clears the whole buffer of a batch, not only what the batch filled.
 type pool struct {
-	bytes   [smallestClasses + 1]sync.Pool // of *[]byte; the last holds what is larger
-	records sync.Pool                      // of *[]kgo.Record
-	growth  atomic.Uint64                  // how many times as large batches become that do not say so, in 256ths
+	most    int                                           // bytes that a batch may have
+	bytes   [largestBuffer - smallestBuffer + 1]sync.Pool // of *[]byte
+	records sync.Pool                                     // of *[]kgo.Record
 }
 
+// Buffers that are kept, as powers of two: 4 KiB to 64 MiB.
 const (
-	smallestBuffer  = 12 // as a power of two
-	smallestClasses = 15 // up to 64 MiB
+	smallestBuffer = 12
+	largestBuffer  = 26
 )
 
-// class is that of a buffer which holds n bytes.
-func class(n int) int { return min(max(bits.Len(uint(n-1))-smallestBuffer, 0), smallestClasses) }
-
-// GetDecompressBytes returns a buffer that holds the batch if it can be known how large it will be, and probably else.
+// GetDecompressBytes returns a buffer that holds the batch if it can be known how large it will be, and probably otherwise.
 func (p *pool) GetDecompressBytes(compressed []byte, codec kgo.CompressionCodecType) []byte {
-	n := p.size(compressed, codec)
-	c := class(n)
-	if b, ok := p.bytes[c].Get().(*[]byte); ok && cap(*b) >= n {
+	n := max(min(decompressedSize(compressed, codec), p.most, 1<<largestBuffer), 1<<smallestBuffer)
+	size := bits.Len(uint(n - 1))
+	if b, ok := p.bytes[size-smallestBuffer].Get().(*[]byte); ok {
 		return (*b)[:0]
 	}
-	if c == smallestClasses {
-		return nil // grows as it is needed, within the limit of a batch
-	}
-	return make([]byte, 0, 1<<(c+smallestBuffer))
+	return make([]byte, 0, 1<<size)
 }
 
 // zstdSlack is what the decoder wants beyond the content of a frame.
 const zstdSlack = 16
 
-// size is how many bytes a batch will have.
-func (p *pool) size(compressed []byte, codec kgo.CompressionCodecType) int {
-	if codec == kgo.CodecZstd {
-		var h zstd.Header
-		if h.Decode(compressed) == nil && h.HasFCS && h.FrameContentSize < maxBuffer {
-			return int(h.FrameContentSize) + zstdSlack
-		}
+// decompressedSize is how many bytes a batch will have, where it says so and that is not too large for a buffer; otherwise a guess.
+func decompressedSize(compressed []byte, codec kgo.CompressionCodecType) int {
+	var h zstd.Header
+	if codec == kgo.CodecZstd && h.Decode(compressed) == nil && h.HasFCS && h.FrameContentSize < 1<<largestBuffer {
+		return int(h.FrameContentSize) + zstdSlack
 	}
-	return min(len(compressed)*int(max(p.growth.Load(), 4*256))/256, maxBuffer)
+	return 4 * len(compressed)
 }
 
-const maxBuffer = 1 << (smallestBuffer + smallestClasses - 1)
-
-// PutDecompressBytes keeps a buffer.
+// PutDecompressBytes keeps a buffer among those of the largest size that it has surely.
 func (p *pool) PutDecompressBytes(b []byte) {
-	c := bits.Len(uint(cap(b))) - 1 - smallestBuffer // what it holds surely
-	if c < 0 || c >= smallestClasses {
-		return
+	if size := bits.Len(uint(cap(b))) - 1; size >= smallestBuffer && size <= largestBuffer {
+		p.bytes[size-smallestBuffer].Put(&b)
 	}
-	p.bytes[c].Put(&b)
 }
 
 // GetRecords returns room for n records.

@@ -192,7 +192,7 @@ func New(c Config) (*Source, error) {
 		kgo.MetadataMaxAge(30*time.Second),
 	)
 	if c.Recycle {
-		opts = append(opts, kgo.WithPools(&pool{}))
+		opts = append(opts, kgo.WithPools(&pool{most: c.DecompressBytes}))
 	}
 	return &Source{c: c, opts: opts, big: make(chan struct{}, 1), subs: map[*subscription]struct{}{}, looks: map[string]error{}}, nil
 }
