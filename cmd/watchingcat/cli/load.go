@@ -112,7 +112,7 @@ func (l *loader) run(ctx context.Context) error {
 	if err != nil {
 		return config.Usage("%v", err)
 	}
-	codec, ok := codecs[cmp.Or(l.codec, "none")]
+	codec, ok := kafka.Codecs[cmp.Or(l.codec, "none")]
 	if !ok {
 		return config.Usage("--compression: %q is none of none, gzip, snappy, lz4, zstd", l.codec)
 	}
@@ -182,9 +182,6 @@ func (l *loader) ensureTopic(ctx context.Context, cl *kgo.Client) error {
 	}
 	return nil
 }
-
-var codecs = map[string]kgo.CompressionCodec{"none": kgo.NoCompression(), "gzip": kgo.GzipCompression(), "snappy": kgo.SnappyCompression(),
-	"lz4": kgo.Lz4Compression(), "zstd": kgo.ZstdCompression()}
 
 // oneTrace writes the spans of the last request as one record.
 func (l *loader) oneTrace(ctx context.Context, cl *kgo.Client, s *shop.Shop, failed *atomic.Pointer[error]) error {

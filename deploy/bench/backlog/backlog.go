@@ -3,7 +3,6 @@
 package backlog
 
 import (
-	"encoding/binary"
 	"fmt"
 	"time"
 
@@ -84,12 +83,4 @@ func (s Shape) Each(end time.Time, fn func(key, value []byte, spans int) error) 
 		}
 	}
 	return total, nil
-}
-
-// Key is a key of a record for a partitioner: the trace ID, or a number.
-func Key(key []byte, n uint64) []byte {
-	if key != nil {
-		return key
-	}
-	return binary.BigEndian.AppendUint64(nil, n)
 }

@@ -21,6 +21,7 @@ import (
 	"github.com/gaurav/watchingcat/cmd/watchingcat/freeport"
 	"github.com/gaurav/watchingcat/deploy/bench/backlog"
 	"github.com/gaurav/watchingcat/deploy/servers"
+	"github.com/gaurav/watchingcat/pipeline/kafka"
 )
 
 var (
@@ -34,10 +35,6 @@ var (
 	only    = flag.String("only", "", "only rows whose name contains it")
 	grid    = flag.Bool("grid", false, "the whole grid: one thing of the backlog differs in each table")
 )
-
-// codecs are those of batches.
-var codecs = map[string]kgo.CompressionCodec{"none": kgo.NoCompression(), "gzip": kgo.GzipCompression(), "snappy": kgo.SnappyCompression(),
-	"lz4": kgo.Lz4Compression(), "zstd": kgo.ZstdCompression()}
 
 // a backlogOf is a backlog in a topic.
 type backlogOf struct {
@@ -71,7 +68,7 @@ func backlogs() []backlogOf {
 
 // fill writes the backlog, which ends now, and returns how many spans the brokers acknowledged and their bytes as OTLP.
 func (b backlogOf) fill(ctx context.Context, broker string) (n, size int, err error) {
-	cl, err := kgo.NewClient(kgo.SeedBrokers(broker), kgo.DefaultProduceTopic("otlp_spans"), kgo.ProducerBatchCompression(codecs[b.codec]),
+	cl, err := kgo.NewClient(kgo.SeedBrokers(broker), kgo.DefaultProduceTopic("otlp_spans"), kgo.ProducerBatchCompression(kafka.Codecs[b.codec]),
 		kgo.ProducerLinger(20*time.Millisecond), kgo.ProducerBatchMaxBytes(1<<20-100), kgo.MaxBufferedRecords(50_000))
 	if err != nil {
 		return 0, 0, err
@@ -85,11 +82,9 @@ func (b backlogOf) fill(ctx context.Context, broker string) (n, size int, err er
 		return 0, 0, fmt.Errorf("create topic: %w", err)
 	}
 	var acked, failed atomic.Int64
-	i := uint64(0)
 	_, err = b.Each(time.Now(), func(key, value []byte, spans int) error {
 		size += len(value)
-		i++
-		cl.Produce(ctx, &kgo.Record{Key: backlog.Key(key, i), Value: value}, func(_ *kgo.Record, err error) {
+		cl.Produce(ctx, &kgo.Record{Key: key, Value: value}, func(_ *kgo.Record, err error) {
 			if err != nil {
 				failed.Add(1)
 				return
@@ -116,15 +111,15 @@ func brokerFor(ctx context.Context, run, dir string) (addr string, end func(), e
 		}
 		return c.ListenAddrs()[0], c.Close, nil
 	}
-	kafka, err := servers.NewKafka(run, dir, 1)
+	k, err := servers.NewKafka(run, dir, 1)
 	if err != nil {
 		return "", nil, err
 	}
-	if err := kafka.Start(ctx); err != nil {
-		kafka.Close()
+	if err := k.Start(ctx); err != nil {
+		k.Close()
 		return "", nil, err
 	}
-	return kafka.Brokers()[0], kafka.Close, nil
+	return k.Brokers()[0], k.Close, nil
 }
 
 // row is one way to drain the backlog and what it used.
@@ -192,7 +187,7 @@ func drainBacklogs(ctx context.Context, bin, runDir, dir string) error {
 	return nil
 }
 
-// show prints what each row used; the last row is what the others are compared with.
+// show prints what each row used; the last row is what the others are compared with, if it counted everything.
 func show(list []*row, n int) {
 	base := list[len(list)-1].median()
 	for _, r := range list {
@@ -201,8 +196,12 @@ func show(list []*row, n int) {
 			fmt.Printf("%-60s counted %d spans in 5 minutes, and no more\n", r.name, m.n)
 			continue
 		}
-		fmt.Printf("%-60s %8.2f s (%.2f system)  %6.0f ns/span  %6.0f MiB  %6.1f s wall  %.1f x\n", r.name, m.cpu.Seconds(), m.sys.Seconds(), float64(m.cpu)/float64(n),
-			float64(m.peak)/(1<<20), m.wall.Seconds(), float64(base.cpu)/float64(m.cpu))
+		ratio := ""
+		if base.n >= n {
+			ratio = fmt.Sprintf("  %.1f x", float64(base.cpu)/float64(m.cpu))
+		}
+		fmt.Printf("%-60s %8.2f s (%.2f system)  %6.0f ns/span  %6.0f MiB  %6.1f s wall%s\n", r.name, m.cpu.Seconds(), m.sys.Seconds(), float64(m.cpu)/float64(n),
+			float64(m.peak)/(1<<20), m.wall.Seconds(), ratio)
 	}
 }
 
