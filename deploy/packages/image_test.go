@@ -67,8 +67,11 @@ func buildContext(t *testing.T) string {
 	for _, name := range strings.Split(strings.TrimSuffix(string(out), "\x00"), "\x00") {
 		skip, err := ignored.MatchesOrParentMatches(name)
 		require.NoError(t, err)
+		if skip {
+			continue
+		}
 		text, err := os.ReadFile(filepath.Join(root, name))
-		if skip || os.IsNotExist(err) { // deleted, and not yet committed
+		if os.IsNotExist(err) { // deleted, and not yet committed
 			continue
 		}
 		require.NoError(t, err)
@@ -162,6 +165,15 @@ func TestImage(t *testing.T) {
 	runImage(t, image, final)
 }
 
+// freeAddr is a loopback address that nothing listens on.
+func freeAddr(t *testing.T) string {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	defer l.Close()
+	return l.Addr().String()
+}
+
 // runImage starts what the image starts, and waits for the health check.
 func runImage(t *testing.T, image string, final instructions.Stage) {
 	t.Helper()
@@ -179,13 +191,7 @@ func runImage(t *testing.T, image string, final instructions.Stage) {
 	if os.Getuid() != 0 {
 		t.Skip("only root may change the root folder")
 	}
-	port := func() string {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
-		require.NoError(t, err)
-		defer l.Close()
-		return l.Addr().String()
-	}
-	env = append(env, "WATCHINGCAT_EMBEDDED=true", "WATCHINGCAT_HTTP_ADDR="+port(), "WATCHINGCAT_EMBEDDED_ADDR="+port(), "WATCHINGCAT_MEMORY_LIMIT=512MiB",
+	env = append(env, "WATCHINGCAT_EMBEDDED=true", "WATCHINGCAT_HTTP_ADDR="+freeAddr(t), "WATCHINGCAT_EMBEDDED_ADDR="+freeAddr(t), "WATCHINGCAT_MEMORY_LIMIT=512MiB",
 		"WATCHINGCAT_MIN_FREE_DISK_BYTES=1")
 	in := func(ctx context.Context, line []string) *exec.Cmd {
 		c := exec.CommandContext(ctx, line[0], line[1:]...)

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"fmt"
-	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -165,13 +164,7 @@ func TestReadme(t *testing.T) {
 	caches, err := exec.CommandContext(t.Context(), "go", "env", "GOCACHE", "GOMODCACHE").Output()
 	require.NoError(t, err)
 	cache := strings.Fields(string(caches))
-	free := func() string {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
-		require.NoError(t, err)
-		defer l.Close()
-		return l.Addr().String()
-	}
-	page := free() // 8090 may be taken where the tests run
+	page := freeAddr(t) // 8090 may be taken where the tests run
 	base := []string{"HOME=" + t.TempDir(), "PATH=" + os.Getenv("PATH"), "GOCACHE=" + cache[0], "GOMODCACHE=" + cache[1], "GOTOOLCHAIN=local",
 		"GOFLAGS=-trimpath", "CGO_ENABLED=0", "WATCHINGCAT_HTTP_ADDR=" + page, "WATCHINGCAT_MIN_FREE_DISK_BYTES=1", "WATCHINGCAT_MEMORY_LIMIT=512MiB"}
 	s.env = base
@@ -194,9 +187,9 @@ func TestReadme(t *testing.T) {
 
 	s.run("go build -o watchingcat ./cmd/watchingcat")
 	// "Without a Kafka": here it is the user's Kafka, too.
-	kafka, other := free(), free()
+	kafka, other := freeAddr(t), freeAddr(t)
 	s.env = append(slices.Clone(base), "WATCHINGCAT_EMBEDDED_ADDR="+kafka, "WATCHINGCAT_HTTP_ADDR="+other)
-	_, endKafka := s.start("./watchingcat serve --embedded --otlp-grpc-addr "+free(), "http://"+other+"/livez")
+	_, endKafka := s.start("./watchingcat serve --embedded --otlp-grpc-addr "+freeAddr(t), "http://"+other+"/livez")
 	defer endKafka()
 	s.env = append(slices.Clone(base), "WATCHINGCAT_KAFKA_BROKERS="+kafka)
 	s.run("./watchingcat load --spans 500 --rate 1000 --logs")

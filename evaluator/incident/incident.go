@@ -404,7 +404,7 @@ func beside(i *Incident, l labels.Labels) bool {
 	})
 }
 
-// Labels whose values tell systems apart, and services of the same name.
+// Labels whose values distinguish systems, and services of the same name.
 var (
 	systems    = []string{"deployment_environment_name", "deployment_environment", "environment", "env", "cluster", "k8s_cluster_name"}
 	namespaces = []string{"service_namespace", "namespace", "k8s_namespace_name"}

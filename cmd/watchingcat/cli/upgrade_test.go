@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"maps"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -180,7 +181,7 @@ func writeStored(t *testing.T, file string) {
 	p.until("it has read the later records", func() bool { return p.calls() == spans })
 	s := stored{At: end.Unix(), Calls: spans}
 	var before map[string]map[string]string
-	for before == nil || !equalAnswers(before, s.Answers) { // logs and metrics come on their own ways
+	for before == nil || !maps.EqualFunc(before, s.Answers, maps.Equal) { // logs and metrics come on their own ways
 		before = s.Answers
 		time.Sleep(time.Second)
 		s.Answers = p.answered(s.At)
@@ -191,12 +192,6 @@ func writeStored(t *testing.T, file string) {
 	require.NoError(t, err)
 	require.NoError(t, os.WriteFile(filepath.Join(dir, "stored.json"), text, 0o600))
 	pack(t, dir, file)
-}
-
-func equalAnswers(a, b map[string]map[string]string) bool {
-	x, _ := json.Marshal(a)
-	y, _ := json.Marshal(b)
-	return bytes.Equal(x, y)
 }
 
 // pack writes a folder into a compressed archive.
